@@ -1,0 +1,87 @@
+import { SallyportError } from '../errors.js'
+
+/** An append-only byte buffer that doubles as it grows. */
+export class ByteWriter {
+  bytes: Buffer
+  length = 0
+
+  constructor(initialBytes = 256) {
+    this.bytes = Buffer.allocUnsafe(initialBytes)
+  }
+
+  /** Makes room for `count` more bytes. */
+  reserve(count: number): void {
+    const needed = this.length + count
+    if (needed <= this.bytes.length) return
+    let size = this.bytes.length * 2
+    while (size < needed) size *= 2
+    const grown = Buffer.allocUnsafe(size)
+    this.bytes.copy(grown, 0, 0, this.length)
+    this.bytes = grown
+  }
+
+  u8(value: number): this {
+    this.reserve(1)
+    this.bytes[this.length++] = value
+    return this
+  }
+
+  i16(value: number): this {
+    this.reserve(2)
+    this.length = this.bytes.writeInt16BE(value, this.length)
+    return this
+  }
+
+  i32(value: number): this {
+    this.reserve(4)
+    this.length = this.bytes.writeInt32BE(value, this.length)
+    return this
+  }
+
+  u32(value: number): this {
+    this.reserve(4)
+    this.length = this.bytes.writeUInt32BE(value, this.length)
+    return this
+  }
+
+  append(source: Uint8Array, start = 0, end: number = source.length): this {
+    const count = end - start
+    this.reserve(count)
+    if (count < 24) {
+      for (let i = start; i < end; i++) this.bytes[this.length++] = source[i] as number
+    } else {
+      this.bytes.set(start === 0 && end === source.length ? source : source.subarray(start, end), this.length)
+      this.length += count
+    }
+    return this
+  }
+
+  utf8(text: string): this {
+    this.reserve(text.length * 3)
+    this.length += this.bytes.write(text, this.length, 'utf8')
+    return this
+  }
+
+  /** A string and its terminating NUL. */
+  cstring(text: string): this {
+    if (text.includes('\0')) throw new SallyportError('internal', 'a NUL byte cannot stand inside a terminated string')
+    return this.utf8(text).u8(0)
+  }
+
+  /** The bytes so far. A view: valid until the next append or {@link ByteWriter.clear}. */
+  view(): Buffer {
+    return this.bytes.subarray(0, this.length)
+  }
+
+  /** The bytes so far, given away: the writer starts anew with an empty buffer. */
+  take(): Buffer {
+    const taken = this.view()
+    this.bytes = Buffer.allocUnsafe(Math.min(this.bytes.length, 65_536))
+    this.length = 0
+    return taken
+  }
+
+  clear(): void {
+    this.length = 0
+  }
+}

@@ -1,0 +1,58 @@
+export { otherSide, type Side } from './side.js'
+export type { Subject } from './subject.js'
+export type { Resource } from './resource.js'
+export { Secret } from './secret.js'
+export type { Clock, RandomBytes } from './clock.js'
+export { ERROR_CODES, SallyportError, type Blame, type ErrorCode, type SallyportErrorOptions } from './errors.js'
+export type {
+  Certainty,
+  ColumnAccess,
+  ColumnSource,
+  CopyFacts,
+  FunctionCall,
+  FunctionHazard,
+  OutputColumn,
+  SessionEffect,
+  SqlAnalyzer,
+  SqlClass,
+  SqlFacts,
+  SqlSessionState,
+  SqlStatementFacts,
+  TableAccess,
+  TableAccessMode,
+} from './sql-facts.js'
+export type { DecisionContext, HoldTerms, Policy, PolicyOutcome, SessionContext } from './policy.js'
+export type { BoundValue, Command, CommandBase, CommandKinds, SqlCommand } from './command.js'
+export {
+  REASON_CODES,
+  type Denial,
+  type Effect,
+  type Obligations,
+  type ReasonCode,
+  type RecordLevel,
+} from './decision.js'
+export {
+  CELL_NULL,
+  CELL_UNCHANGED,
+  type CellMask,
+  type ColumnMaskSpec,
+  type DetectorMaskSpec,
+  type MaskSet,
+  type MaskStrategy,
+  type ResultColumn,
+  type ResultMasker,
+  type RowPlan,
+  type TextMasker,
+} from './masking.js'
+export type { Relation } from './catalog.js'
+export { ByteWriter } from './bytes/writer.js'
+export type {
+  CommandAnswer,
+  Connection,
+  ConnectionEvent,
+  IdentityChallenge,
+  IdentityProof,
+  ScramVerifier,
+  TlsInfo,
+  UpstreamCredentials,
+} from './connection.js'
