@@ -1,9 +1,11 @@
+import type { Relation } from './catalog.js'
 import type { Command } from './command.js'
 import type { Denial, Obligations } from './decision.js'
 import type { SallyportError } from './errors.js'
-import type { Relation } from './catalog.js'
+import type { TextMasker } from './masking.js'
 import type { Secret } from './secret.js'
 import type { Side } from './side.js'
+import type { SqlAnalyzer } from './sql-facts.js'
 import type { Subject } from './subject.js'
 
 /** What a TLS handshake on one side established; told to the connection by the driver. */
@@ -45,6 +47,21 @@ export interface ScramVerifier {
   readonly salt: Uint8Array
   readonly storedKey: Uint8Array
   readonly serverKey: Uint8Array
+}
+
+/** What a connection is handed once the client's identity is settled and its session is open. */
+export interface Admission {
+  readonly subject: Subject
+  /** Turns statement texts into facts; shares its cache with the session's other users. */
+  readonly analyzer: SqlAnalyzer
+  /** For text that belongs to no one command. Undefined: nothing to mask. */
+  readonly textMasker: TextMasker | undefined
+}
+
+/** What a target knows one session by when somebody wants to cancel what it runs. */
+export interface CancelTarget {
+  readonly processId: number
+  readonly secretKey: Uint8Array
 }
 
 /** How a permitted command ended, told once per command in the order of the answers. */
@@ -107,8 +124,14 @@ export type ConnectionEvent =
  * INVARIANT: nothing of a command reaches upstream before `permit`.
  */
 export interface Connection {
-  /** The chunk belongs to the connection from here on. Never throws for what a peer sent: that ends in `close` events. */
-  receive(from: Side, chunk: Uint8Array): void
+  /**
+   * Never throws for what a peer sent: that ends in `close` events.
+   *
+   * @param chunk belongs to the connection from here on, unless it is lent
+   * @param isLent the driver reuses the chunk's memory as soon as {@link Connection.next} has run empty: what
+   *   the connection keeps beyond that it must copy. `write` events may still be views of it
+   */
+  receive(from: Side, chunk: Uint8Array, isLent?: boolean): void
   /** The side will send nothing more. */
   end(from: Side): void
   next(): ConnectionEvent | undefined
@@ -121,7 +144,7 @@ export interface Connection {
   wantsRead(from: Side): boolean
 
   challenge(challenge: IdentityChallenge): void
-  authenticated(subject: Subject): void
+  authenticated(admission: Admission): void
   /** Refuses the log-in politely. */
   reject(denial: Denial): void
   upstreamReady(credentials: UpstreamCredentials): void
@@ -130,4 +153,12 @@ export interface Connection {
   resolved(relations: readonly Relation[]): void
   /** Ends the session from outside: drain, revocation, timeout. The client is told politely. */
   shutdown(denial: Denial): void
+
+  /** What to cancel upstream for this session, once the target has told it. Undefined: it cannot be cancelled. */
+  cancelTarget?(): CancelTarget | undefined
+  /**
+   * While paused, permitted commands that have not left yet stay here: a cancel request is on its way
+   * upstream and must not hit the next statement.
+   */
+  pauseCommands?(isPaused: boolean): void
 }

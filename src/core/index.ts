@@ -47,6 +47,8 @@ export {
 export type { Relation } from './catalog.js'
 export { ByteWriter } from './bytes/writer.js'
 export type {
+  Admission,
+  CancelTarget,
   CommandAnswer,
   Connection,
   ConnectionEvent,
@@ -56,3 +58,4 @@ export type {
   TlsInfo,
   UpstreamCredentials,
 } from './connection.js'
+export type { Cancellation, Protocol, ProtocolContext, TlsPosture } from './protocol.js'
