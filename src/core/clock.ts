@@ -6,3 +6,9 @@ export interface Clock {
 
 /** Random bytes as an argument. */
 export type RandomBytes = (count: number) => Uint8Array
+
+/**
+ * A timer as an argument: calls back once, no sooner than after `delayMs`. The returned function cancels
+ * it and may be called at any time, also after it fired.
+ */
+export type Schedule = (delayMs: number, callback: () => void) => () => void

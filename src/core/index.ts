@@ -2,7 +2,7 @@ export { otherSide, type Side } from './side.js'
 export type { Subject } from './subject.js'
 export type { Resource } from './resource.js'
 export { Secret } from './secret.js'
-export type { Clock, RandomBytes } from './clock.js'
+export type { Clock, RandomBytes, Schedule } from './clock.js'
 export { ERROR_CODES, SallyportError, type Blame, type ErrorCode, type SallyportErrorOptions } from './errors.js'
 export type {
   Certainty,
@@ -46,6 +46,9 @@ export {
 } from './masking.js'
 export type { Relation } from './catalog.js'
 export { ByteWriter } from './bytes/writer.js'
+export { ChunkReader } from './bytes/chunk-reader.js'
+export { Outbox } from './bytes/outbox.js'
+export { combineStatementFacts, leastCertain, SQL_CLASSES, unparsedFacts, worstClass } from './sql-facts-combine.js'
 export type {
   Admission,
   CancelTarget,
@@ -59,3 +62,4 @@ export type {
   UpstreamCredentials,
 } from './connection.js'
 export type { Cancellation, Protocol, ProtocolContext, TlsPosture } from './protocol.js'
+export { printableLines, printableText } from './printable.js'

@@ -1,5 +1,7 @@
 import { SallyportError } from '../errors.js'
 
+const NO_BYTES = Buffer.alloc(0)
+
 /** An append-only byte buffer that doubles as it grows. */
 export class ByteWriter {
   bytes: Buffer
@@ -13,7 +15,7 @@ export class ByteWriter {
   reserve(count: number): void {
     const needed = this.length + count
     if (needed <= this.bytes.length) return
-    let size = this.bytes.length * 2
+    let size = Math.max(this.bytes.length * 2, 256)
     while (size < needed) size *= 2
     const grown = Buffer.allocUnsafe(size)
     this.bytes.copy(grown, 0, 0, this.length)
@@ -73,10 +75,10 @@ export class ByteWriter {
     return this.bytes.subarray(0, this.length)
   }
 
-  /** The bytes so far, given away: the writer starts anew with an empty buffer. */
+  /** The bytes so far, given away: the writer starts anew and holds no memory until the next append. */
   take(): Buffer {
     const taken = this.view()
-    this.bytes = Buffer.allocUnsafe(Math.min(this.bytes.length, 65_536))
+    this.bytes = NO_BYTES
     this.length = 0
     return taken
   }
