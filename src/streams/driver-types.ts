@@ -1,0 +1,78 @@
+import type {
+  CancelTarget,
+  Command,
+  CommandAnswer,
+  Connection,
+  Denial,
+  Relation,
+  Resource,
+  SallyportError,
+  Side,
+  Subject,
+  TlsInfo,
+  UpstreamCredentials,
+} from '../core/index.js'
+import type { Judgement, Session } from '../enforcement/types.js'
+import type { Identity } from '../identity/types.js'
+import type { Peer } from './peer.js'
+
+/** Where names of relations come from. */
+export interface CatalogSource {
+  /** Unknown ones are left out. A rejection ends the session that waits. */
+  relations(oids: readonly number[]): Promise<readonly Relation[]>
+  /** What was looked up may no longer hold. */
+  invalidate(): void
+}
+
+/** What is known of a client once it has been let in. */
+export interface AdmittedClient {
+  readonly subject: Subject
+  /** The name given at log-in. */
+  readonly user: string
+  readonly database?: string
+}
+
+/** A new way to the target, and what to log in with. */
+export interface UpstreamLink {
+  readonly peer: Peer
+  readonly credentials: UpstreamCredentials
+}
+
+/** What the driver needs done. Whatever one of these throws or rejects with closes the way it was to open. */
+export interface DriverPorts {
+  readonly identity: Identity
+  openSession(client: AdmittedClient): Session | Promise<Session>
+  /** Chunks from the new peer go to `receive('upstream', ...)`, from when the promise has resolved. */
+  connect(client: AdmittedClient): Promise<UpstreamLink>
+  /**
+   * Puts TLS on a side; rejects when that fails, or when bytes came in between. The driver pauses nothing
+   * here: from the call on no byte of this side may reach it that was not inside TLS.
+   */
+  startTls?(side: Side): Promise<TlsInfo>
+  catalog?(client: AdmittedClient): CatalogSource
+  /** Somebody wants another session's command cancelled; there is no answer either way. */
+  cancel?(target: CancelTarget): void
+}
+
+/** Told what happens, for logs and metrics. Must not throw. */
+export interface DriverObserver {
+  ready?(client: AdmittedClient, session: Session): void
+  rejected?(denial: Denial, user: string): void
+  judged?(command: Command, judgement: Judgement, session: Session): void
+  answered?(commandId: number, answer: CommandAnswer, session: Session): void
+  /** A side is being closed because of this. */
+  failed?(error: SallyportError): void
+}
+
+export interface DriverOptions {
+  readonly connection: Connection
+  /** Protocol name, for the session's analyzer. */
+  readonly protocol: string
+  readonly resource: Resource
+  readonly downstream: Peer
+  readonly ports: DriverPorts
+  readonly observer?: DriverObserver
+  readonly clientAddress?: string
+  /** All bytes that one side may send in the life of the connection. Default: no cap. */
+  readonly maxReceivedBytes?: Partial<Readonly<Record<Side, number>>>
+}
