@@ -21,6 +21,7 @@ export type {
   TableAccess,
   TableAccessMode,
 } from './sql-facts.js'
+export { outputSources } from './output-sources.js'
 export type { DecisionContext, HoldTerms, Policy, PolicyOutcome, SessionContext } from './policy.js'
 export type { BoundValue, Command, CommandBase, CommandKinds, SqlCommand } from './command.js'
 export {
