@@ -11,7 +11,7 @@ const MIDDLE = ['protocols', 'analysis', 'policy', 'masking', 'approval', 'recor
 const PURE = ['core', ...MIDDLE, 'enforcement']
 
 const inFolders = (folders) => `^src/(?:${folders.join('|')})/`
-const notTests = '\\.test\\.ts$'
+const notTests = '\\.test(?:-support)?\\.ts$'
 
 /** `layer` may import itself and `lower`, and nothing else of this package. */
 function layer(name, lower) {

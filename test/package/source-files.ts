@@ -19,10 +19,10 @@ export const PURE_LAYERS = [
   'enforcement',
 ]
 
-/** TypeScript files under `folder`, without tests, as paths from the root with `/`. */
+/** TypeScript files under `folder`, without tests and what only they use (`x.test-support.ts`), as paths from the root with `/`. */
 export function sourceFiles(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !entry.name.endsWith('.test.ts'))
+    .filter((entry) => entry.isFile() && entry.name.endsWith('.ts') && !/\.test(?:-support)?\.ts$/.test(entry.name))
     .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)).split(sep).join('/'))
     .sort()
 }
