@@ -125,6 +125,3 @@ export type RecordingEvent =
 
 /** Every value of `type` that a line can have. */
 export type LineType = RecordingEvent['type'] | 'header' | 'continued' | 'end' | 'seal'
-
-/** Runs `run` once after `delayMs`; the answer cancels it. Given by the layer that owns timers. */
-export type Schedule = (delayMs: number, run: () => void) => () => void

@@ -1,0 +1,150 @@
+import { isUtf8 } from 'node:buffer'
+import type { CommandAnswer, SqlFacts } from '../core/index.js'
+import { textCommitment } from './commitment.js'
+import { summariseFacts } from './facts-summary.js'
+import { asciiJson } from './line.js'
+import { redactSecretsInSql } from './redact-sql.js'
+import type { CommandEvent, OutputEvent, RecordedVerdict, RecordingEvent } from './types.js'
+
+/** Texts longer than this are rarely sent twice and are not kept. */
+const MAX_CACHED_TEXT_LENGTH = 16_384
+
+/** As many texts without facts as are kept: at 16 KiB each, 16 MiB at the very most. */
+const MAX_CACHED_TEXTS = 1_024
+
+interface Fragment {
+  readonly text: string
+  readonly json: string
+  readonly isRedacted: boolean
+}
+
+/** An answer as it joins its command's line. */
+export interface TimedAnswer {
+  readonly atUnixMs: number
+  readonly answer: CommandAnswer
+}
+
+/**
+ * Turns events into the members of their lines, `"type":` first, without the braces around.
+ *
+ * What comes again and again is turned into text once: statements by their facts object or their text,
+ * verdicts by their object. One instance serves all sessions of a recorder.
+ */
+export class EventEncoder {
+  readonly #byFacts = new WeakMap<SqlFacts, Fragment>()
+  readonly #byText = new Map<string, Fragment>()
+  readonly #verdicts = new WeakMap<RecordedVerdict, string>()
+  /** Kinds, phases, tags and the like: few and short. */
+  readonly #words = new Map<string, string>()
+
+  command(event: CommandEvent, answer: TimedAnswer | undefined, commitmentKey: Uint8Array | undefined): string {
+    const fragment = this.#statement(event)
+    let json = `"type":"command","at":${integer(event.atUnixMs)},"id":${integer(event.id)},"kind":${this.#word(event.kind)}`
+    if (event.via !== undefined) json += `,"via":${this.#word(event.via)}`
+    if (event.phase !== undefined) json += `,"phase":${this.#word(event.phase)}`
+    json += fragment.json
+    if (fragment.isRedacted) {
+      json += ',"redacted":true'
+      if (commitmentKey !== undefined) json += `,"textCommitment":"${textCommitment(event.text, commitmentKey)}"`
+    }
+    if (event.parameters !== undefined && event.parameters.length > 0) {
+      json += `,"parameters":${asciiJson(event.parameters)}`
+    }
+    if (event.transaction !== undefined) json += `,"transaction":${this.#word(event.transaction)}`
+    json += this.#verdict(event.verdict)
+    json += event.permitted ? ',"permitted":true' : ',"permitted":false'
+    if (event.refusal !== undefined) json += `,"refusal":${this.#word(event.refusal)}`
+    if (event.holdId !== undefined) json += `,"holdId":${asciiJson(event.holdId)}`
+    if (answer !== undefined) {
+      json += `,"answer":{"at":${integer(answer.atUnixMs)},${this.#answer(answer.answer)}}`
+    }
+    return json
+  }
+
+  other(event: Exclude<RecordingEvent, CommandEvent>): string {
+    switch (event.type) {
+      case 'answer':
+        return `${opening(event)},"commandId":${integer(event.commandId)},${this.#answer(event.answer)}`
+      case 'output':
+        return `${opening(event)},"commandId":${integer(event.commandId)},"channel":${this.#word(event.channel)},${payload(event)}`
+      case 'hold':
+        return event.text === undefined ? plain(event) : plain({ ...event, text: redactSecretsInSql(event.text) })
+      case 'approval':
+      case 'note':
+      case 'alert':
+        return plain(event)
+      default:
+        return event satisfies never
+    }
+  }
+
+  #answer(answer: CommandAnswer): string {
+    let json = `"outcome":"${answer.outcome}","tags":`
+    json += answer.tags.length === 1 ? `[${this.#word(answer.tags[0] ?? '')}]` : asciiJson(answer.tags)
+    json += `,"rows":${integer(answer.rows)},"bytes":${integer(answer.bytes)}`
+    if (answer.errorCode !== undefined) json += `,"errorCode":${asciiJson(answer.errorCode)}`
+    if (answer.errorMessage !== undefined) json += `,"errorMessage":${asciiJson(answer.errorMessage)}`
+    return json
+  }
+
+  #statement(event: CommandEvent): Fragment {
+    const { facts, text } = event
+    const known = facts === undefined ? this.#byText.get(text) : this.#byFacts.get(facts)
+    // Facts that are shared by different texts would be a bug elsewhere; it must not put a wrong text on record.
+    if (known !== undefined && known.text === text) return known
+    const shown = redactSecretsInSql(text)
+    let json = `,"text":${asciiJson(shown)}`
+    if (facts !== undefined) json += `,"facts":${asciiJson(summariseFacts(facts))}`
+    const fragment: Fragment = { text, json, isRedacted: shown !== text }
+    if (text.length > MAX_CACHED_TEXT_LENGTH) return fragment
+    if (facts !== undefined) {
+      this.#byFacts.set(facts, fragment)
+    } else {
+      if (this.#byText.size >= MAX_CACHED_TEXTS) this.#byText.clear()
+      this.#byText.set(text, fragment)
+    }
+    return fragment
+  }
+
+  #verdict(verdict: RecordedVerdict): string {
+    const known = this.#verdicts.get(verdict)
+    if (known !== undefined) return known
+    let json = `,"effect":"${verdict.effect}","reason":"${verdict.reason}"`
+    if (verdict.ruleId !== undefined) json += `,"ruleId":${asciiJson(verdict.ruleId)}`
+    json += `,"matchedRuleIds":${asciiJson(verdict.matchedRuleIds)}`
+    if (verdict.wouldBe !== undefined) json += `,"wouldBe":"${verdict.wouldBe}"`
+    this.#verdicts.set(verdict, json)
+    return json
+  }
+
+  #word(word: string): string {
+    const known = this.#words.get(word)
+    if (known !== undefined) return known
+    const json = asciiJson(word)
+    // Fails soft: words come from protocols, but a tag such as `INSERT 0 1234` may vary without end.
+    if (this.#words.size >= 1_024) this.#words.clear()
+    if (word.length <= 64) this.#words.set(word, json)
+    return json
+  }
+}
+
+function opening(event: RecordingEvent): string {
+  return `"type":"${event.type}","at":${integer(event.atUnixMs)}`
+}
+
+function plain(event: RecordingEvent): string {
+  const { type: _type, atUnixMs: _at, ...rest } = event
+  const members = asciiJson(rest).slice(1, -1)
+  return members === '' ? opening(event) : `${opening(event)},${members}`
+}
+
+/** Exactly the bytes: as text where they are UTF-8, as base64 where not. */
+function payload(event: OutputEvent): string {
+  const bytes = Buffer.from(event.bytes.buffer, event.bytes.byteOffset, event.bytes.byteLength)
+  return isUtf8(bytes) ? `"utf8":${asciiJson(bytes.toString('utf8'))}` : `"base64":"${bytes.toString('base64')}"`
+}
+
+/** A number that JSON can hold; everything else would break the line's form. */
+function integer(value: number): number {
+  return Number.isSafeInteger(value) ? value : Math.trunc(Number.isFinite(value) ? value : 0)
+}
