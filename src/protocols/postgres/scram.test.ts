@@ -9,6 +9,7 @@ import { SallyportError, Secret } from '../../core/index.js'
 import { tlsServerEndPoint } from './channel-binding.js'
 import { preparePassword } from './saslprep.js'
 import {
+  canBindChannel,
   formatScramSecret,
   makeScramVerifier,
   mockVerifier,
@@ -21,8 +22,12 @@ import {
 const PLAIN = 'SCRAM-SHA-256'
 const PLUS = 'SCRAM-SHA-256-PLUS'
 
+/** Random bytes whose base64 is a readable nonce. */
+const CLIENT = Buffer.from('clientnonce+', 'base64')
+const SERVER = Buffer.from('servernonce+', 'base64')
+
 function client(options: Partial<ScramClientOptions> = {}): ScramClient {
-  return new ScramClient({ password: new Secret('pencil'), nonce: 'clientnonce', mechanisms: [PLAIN], ...options })
+  return new ScramClient({ password: new Secret('pencil'), random: () => CLIENT, mechanism: PLAIN, ...options })
 }
 
 function codeOf(action: () => unknown): string {
@@ -50,7 +55,7 @@ function certificate(...options: readonly string[]): Uint8Array {
 
 describe('SCRAM client', () => {
   it('speaks the example of RFC 7677', () => {
-    const scram = client({ user: 'user', nonce: 'rOprNGfwEbeRWgbNEkqO' })
+    const scram = client({ user: 'user', random: () => Buffer.from('rOprNGfwEbeRWgbNEkqO', 'base64') })
     expect(scram.first()).toEqual({ mechanism: PLAIN, data: Buffer.from('n,,n=user,r=rOprNGfwEbeRWgbNEkqO') })
     const answer = scram.continue(
       Buffer.from('r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096'),
@@ -67,14 +72,14 @@ describe('SCRAM client', () => {
     const scram = client()
     scram.first()
     const startedAt = process.hrtime.bigint()
-    expect(codeOf(() => scram.continue(Buffer.from('r=clientnonceX,s=AAAA,i=2147483647')))).toBe(
+    expect(codeOf(() => scram.continue(Buffer.from('r=clientnonce+X,s=AAAA,i=2147483647')))).toBe(
       'upstream_authentication_failed',
     )
     expect(Number(process.hrtime.bigint() - startedAt)).toBeLessThan(100_000_000)
   })
 
   it('PG-17 refuses a server nonce that does not extend its own', () => {
-    for (const nonce of ['other', 'clientnonce', 'xclientnonceX']) {
+    for (const nonce of ['other', 'clientnonce+', 'xclientnonce+X']) {
       const scram = client()
       scram.first()
       const answer = Buffer.from(`r=${nonce},s=AAAA,i=4096`)
@@ -85,7 +90,7 @@ describe('SCRAM client', () => {
   it('PG-17 refuses a server that does not know the password', () => {
     const scram = client()
     scram.first()
-    scram.continue(Buffer.from('r=clientnonceX,s=AAAA,i=1'))
+    scram.continue(Buffer.from('r=clientnonce+X,s=AAAA,i=1'))
     const lie = Buffer.from(`v=${Buffer.alloc(32).toString('base64')}`)
     expect(codeOf(() => scram.final(lie))).toBe('upstream_authentication_failed')
   })
@@ -96,47 +101,46 @@ describe('SCRAM client', () => {
     expect(codeOf(() => skipping.final(Buffer.from('v=')))).toBe('upstream_protocol_violation')
     const repeating = client()
     repeating.first()
-    repeating.continue(Buffer.from('r=clientnonceX,s=AAAA,i=1'))
-    expect(codeOf(() => repeating.continue(Buffer.from('r=clientnonceX,s=AAAA,i=1')))).toBe(
+    repeating.continue(Buffer.from('r=clientnonce+X,s=AAAA,i=1'))
+    expect(codeOf(() => repeating.continue(Buffer.from('r=clientnonce+X,s=AAAA,i=1')))).toBe(
       'upstream_protocol_violation',
     )
   })
 
   it('PG-17 binds to the channel when offered and says `y` when it could have been', () => {
-    const serverCertificate = certificate('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-sha384')
-    const bound = client({ mechanisms: [PLUS, PLAIN], serverCertificate })
+    const peerCertificate = certificate('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-sha384')
+    const bound = client({ mechanism: PLUS, offered: [PLUS, PLAIN], peerCertificate })
     expect(bound.first()).toEqual({
       mechanism: PLUS,
-      data: Buffer.from('p=tls-server-end-point,,n=,r=clientnonce'),
+      data: Buffer.from('p=tls-server-end-point,,n=,r=clientnonce+'),
     })
     const expected = Buffer.concat([
       Buffer.from('p=tls-server-end-point,,'),
-      createHash('sha384').update(serverCertificate).digest(),
+      createHash('sha384').update(peerCertificate).digest(),
     ])
-    expect(bound.continue(Buffer.from('r=clientnonceX,s=AAAA,i=1')).toString()).toContain(
+    expect(bound.continue(Buffer.from('r=clientnonce+X,s=AAAA,i=1')).toString()).toContain(
       `c=${expected.toString('base64')},`,
     )
-    expect(client({ serverCertificate }).first().data.toString()).toMatch(/^y,,/)
-    expect(client({ mechanisms: [PLUS, PLAIN] }).first()).toMatchObject({ mechanism: PLAIN })
-    const disabled = client({ mechanisms: [PLUS, PLAIN], serverCertificate, channelBinding: 'disable' })
-    expect(disabled.first().data.toString()).toMatch(/^n,,/)
+    expect(client({ peerCertificate }).first().data.toString()).toMatch(/^y,,/)
+    expect(
+      client({ peerCertificate, offered: [PLUS, PLAIN] })
+        .first()
+        .data.toString(),
+    ).toMatch(/^n,,/)
+    expect(client().first().data.toString()).toMatch(/^n,,/)
   })
 
-  it('PG-17 fails when channel binding is required and the offer lacks it', () => {
-    const serverCertificate = certificate('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256')
-    expect(codeOf(() => client({ serverCertificate, channelBinding: 'require' }))).toBe(
-      'upstream_authentication_failed',
-    )
-    expect(codeOf(() => client({ mechanisms: [PLUS, PLAIN], channelBinding: 'require' }))).toBe(
-      'upstream_authentication_failed',
-    )
-    expect(codeOf(() => client({ mechanisms: ['OAUTHBEARER'] }))).toBe('upstream_authentication_failed')
+  it('PG-17 does not pretend to bind to a channel it cannot bind to', () => {
+    expect(codeOf(() => client({ mechanism: PLUS }))).toBe('upstream_authentication_failed')
+    const peerCertificate = certificate('-newkey', 'ed25519')
+    expect(canBindChannel(peerCertificate)).toBe(false)
+    expect(codeOf(() => client({ mechanism: PLUS, peerCertificate }))).toBe('upstream_authentication_failed')
   })
 
   it('takes any server message or throws a SallyportError, nothing else', () => {
     const message = fc.oneof(
       fc.uint8Array(),
-      fc.string().map((text) => Buffer.from(`r=clientnonce${text}`)),
+      fc.string().map((text) => Buffer.from(`r=clientnonce+${text}`)),
     )
     fc.assert(
       fc.property(message, message, (one, two) => {
@@ -183,14 +187,14 @@ describe('SCRAM server', () => {
   const verifier = makeScramVerifier(new Secret('pencil'), Buffer.from('0123456789abcdef'), 4096)
 
   function logIn(scram: ScramClient, server: ScramServer): void {
-    const { mechanism, data } = scram.first()
-    scram.final(server.final(scram.continue(server.first(mechanism, data))))
+    const { data } = scram.first()
+    scram.final(server.final(scram.continue(server.first(data))))
   }
 
   it('lets in who knows the password and nobody else', () => {
-    logIn(client(), new ScramServer({ verifier, nonce: 'servernonce' }))
+    logIn(client(), new ScramServer(verifier, () => SERVER))
     const wrong = client({ password: new Secret('pen') })
-    const server = new ScramServer({ verifier, nonce: 'servernonce' })
+    const server = new ScramServer(verifier, () => SERVER)
     expect(codeOf(() => logIn(wrong, server))).toBe('authentication_failed')
   })
 
@@ -198,23 +202,21 @@ describe('SCRAM server', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 12 }), (password) => {
         const own = makeScramVerifier(new Secret(password), Buffer.from('salt'), 1)
-        logIn(client({ password: new Secret(password) }), new ScramServer({ verifier: own, nonce: 's' }))
+        logIn(client({ password: new Secret(password) }), new ScramServer(own, () => SERVER))
       }),
     )
   })
 
-  it('PG-17 offers no channel binding: `p=` and -PLUS are refused, `n` and `y` are taken', () => {
-    const first = (mechanism: string, text: string) => () =>
-      new ScramServer({ verifier, nonce: 's' }).first(mechanism, Buffer.from(text))
-    expect(first(PLAIN, 'n,,n=,r=c')().toString()).toBe(
-      `r=cs,s=${Buffer.from('0123456789abcdef').toString('base64')},i=4096`,
+  it('PG-17 offers no channel binding: `p=` is refused, `n` and `y` are taken', () => {
+    const first = (text: string) => () => new ScramServer(verifier, () => SERVER).first(Buffer.from(text))
+    expect(first('n,,n=,r=c')().toString()).toBe(
+      `r=cservernonce+,s=${Buffer.from('0123456789abcdef').toString('base64')},i=4096`,
     )
-    expect(first(PLAIN, 'y,,n=,r=c')().toString()).toMatch(/^r=cs,/)
-    expect(codeOf(first(PLAIN, 'p=tls-server-end-point,,n=,r=c'))).toBe('authentication_failed')
-    expect(codeOf(first(PLUS, 'p=tls-server-end-point,,n=,r=c'))).toBe('authentication_failed')
-    expect(codeOf(first(PLAIN, 'n,a=root,n=,r=c'))).toBe('authentication_failed')
-    expect(codeOf(first(PLAIN, 'n,,m=x,n=,r=c'))).toBe('protocol_violation')
-    expect(codeOf(first(PLAIN, 'n,,n='))).toBe('protocol_violation')
+    expect(first('y,,n=,r=c')().toString()).toMatch(/^r=c/)
+    expect(codeOf(first('p=tls-server-end-point,,n=,r=c'))).toBe('authentication_failed')
+    expect(codeOf(first('n,a=root,n=,r=c'))).toBe('authentication_failed')
+    expect(codeOf(first('n,,m=x,n=,r=c'))).toBe('protocol_violation')
+    expect(codeOf(first('n,,n='))).toBe('protocol_violation')
   })
 
   it('PG-17 refuses a final message whose binding or nonce is not the one agreed on', () => {
@@ -224,9 +226,9 @@ describe('SCRAM server', () => {
       [/p=.*/, `p=${Buffer.alloc(32).toString('base64')}`],
     ] as const) {
       const scram = client()
-      const server = new ScramServer({ verifier, nonce: 's' })
-      const { mechanism, data } = scram.first()
-      const final = scram.continue(server.first(mechanism, data)).toString()
+      const server = new ScramServer(verifier, () => SERVER)
+      const { data } = scram.first()
+      const final = scram.continue(server.first(data)).toString()
       expect(codeOf(() => server.final(Buffer.from(final.replace(from, to))))).toBe('authentication_failed')
     }
   })
@@ -235,12 +237,12 @@ describe('SCRAM server', () => {
     const message = fc.oneof(
       fc.uint8Array(),
       fc.string().map((text) => Buffer.from(`n,,n=,r=${text}`)),
-      fc.string().map((text) => Buffer.from(`c=biws,r=cs,p=${text}`)),
+      fc.string().map((text) => Buffer.from(`c=biws,r=cservernonce+,p=${text}`)),
     )
     fc.assert(
       fc.property(message, message, (one, two) => {
-        const server = new ScramServer({ verifier, nonce: 's' })
-        for (const step of [() => server.first(PLAIN, one), () => server.final(two)]) {
+        const server = new ScramServer(verifier, () => SERVER)
+        for (const step of [() => server.first(one), () => server.final(two)]) {
           try {
             step()
           } catch (error) {
@@ -257,7 +259,7 @@ describe('SCRAM server', () => {
     expect(mockVerifier('nobody', key).salt).not.toEqual(mockVerifier('somebody', key).salt)
     expect(mockVerifier('nobody', key).salt).not.toEqual(mockVerifier('nobody', Buffer.alloc(32, 8)).salt)
     expect(mockVerifier('nobody', key).salt).toHaveLength(16)
-    const server = new ScramServer({ verifier: mockVerifier('nobody', key), nonce: 's' })
+    const server = new ScramServer(mockVerifier('nobody', key), () => SERVER)
     expect(codeOf(() => logIn(client(), server))).toBe('authentication_failed')
   })
 })

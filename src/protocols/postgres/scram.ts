@@ -1,6 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import { timingSafeEqual } from 'node:crypto'
-import { SallyportError, type ScramVerifier, type Secret } from '../../core/index.js'
+import { type RandomBytes, SallyportError, type ScramVerifier, type Secret } from '../../core/index.js'
 import { tlsServerEndPoint } from './channel-binding.js'
 import {
   DEFAULT_MAX_ITERATIONS,
@@ -16,7 +16,6 @@ export { formatScramSecret, makeScramVerifier, mockVerifier, parseScramSecret } 
 
 export type ScramMechanism = 'SCRAM-SHA-256' | 'SCRAM-SHA-256-PLUS'
 
-const PLAIN: ScramMechanism = 'SCRAM-SHA-256'
 const PLUS: ScramMechanism = 'SCRAM-SHA-256-PLUS'
 
 /** SASL messages of a log-in are short; the bound keeps a peer from making us hash megabytes. */
@@ -25,18 +24,20 @@ const MAX_MESSAGE_BYTES = 8192
 /** Printable ASCII without the comma (RFC 5802 section 7). */
 const NONCE = /^[\x21-\x2b\x2d-\x7e]+$/
 
+/** Bytes of randomness in one side's half of the nonce: 24 characters of base64. */
+const NONCE_BYTES = 18
+
 export interface ScramClientOptions {
+  /** One of those the server offered. */
+  readonly mechanism: ScramMechanism
   readonly password: Secret<string>
-  /** Printable ASCII without a comma, at least 18 random bytes' worth. */
-  readonly nonce: string
-  /** What the server offered in AuthenticationSASL. */
-  readonly mechanisms: readonly string[]
+  readonly random: RandomBytes
+  /** Everything the server offered. Default: `mechanism` alone. */
+  readonly offered?: readonly string[]
   /** PostgreSQL takes the user from the startup message and ignores this one: empty by default. */
   readonly user?: string
   /** DER bytes of the server's certificate. Undefined: the connection has no TLS. */
-  readonly serverCertificate?: Uint8Array
-  /** `prefer` (default) binds to the TLS channel where both ends can; `require` fails otherwise. */
-  readonly channelBinding?: 'prefer' | 'require' | 'disable'
+  readonly peerCertificate?: Uint8Array
   /** 100,000 by default. */
   readonly maxIterations?: number
 }
@@ -57,32 +58,23 @@ export class ScramClient {
   #step: 'first' | 'continue' | 'final' | 'done' = 'first'
   #serverSignature: Buffer | undefined
 
-  /**
-   * @throws SallyportError `upstream_authentication_failed` when the server offers nothing that may be used
-   * @throws SallyportError `invalid_option` for a nonce that cannot stand in a message
-   */
+  /** @throws SallyportError `upstream_authentication_failed` when channel binding is asked for and not possible */
   constructor(options: ScramClientOptions) {
-    if (!NONCE.test(options.nonce)) throw new SallyportError('invalid_option', 'a SCRAM nonce is printable ASCII')
     this.#password = options.password
-    this.#nonce = options.nonce
+    this.#nonce = makeNonce(options.random)
     this.#maxIterations = options.maxIterations ?? DEFAULT_MAX_ITERATIONS
+    this.#mechanism = options.mechanism
 
-    const binding = options.channelBinding ?? 'prefer'
-    const certificate = binding === 'disable' ? undefined : options.serverCertificate
-    const bindingData = certificate && tlsServerEndPoint(certificate)
-    const offersPlus = options.mechanisms.includes(PLUS)
-    if (bindingData !== undefined && offersPlus) {
-      this.#mechanism = PLUS
+    const bindingData = options.peerCertificate && tlsServerEndPoint(options.peerCertificate)
+    if (options.mechanism === PLUS) {
+      if (bindingData === undefined) throw failed('channel binding is not possible with the certificate of this server')
       this.#bindingData = bindingData
       this.#gs2Header = 'p=tls-server-end-point,,'
     } else {
-      if (binding === 'require') throw failed('channel binding is required and not possible with this server')
-      if (!options.mechanisms.includes(PLAIN)) throw failed('server offers no SASL mechanism that is supported here')
-      this.#mechanism = PLAIN
       // `y`: had somebody in between taken the -PLUS offer away, the server would now notice.
-      this.#gs2Header = bindingData !== undefined ? 'y,,' : 'n,,'
+      this.#gs2Header = bindingData !== undefined && options.offered?.includes(PLUS) !== true ? 'y,,' : 'n,,'
     }
-    this.#firstBare = `n=${escapeName(options.user ?? '')},r=${options.nonce}`
+    this.#firstBare = `n=${escapeName(options.user ?? '')},r=${this.#nonce}`
   }
 
   /** The content of SASLInitialResponse. */
@@ -153,13 +145,6 @@ export class ScramClient {
   }
 }
 
-export interface ScramServerOptions {
-  /** What is known of the user's password; {@link mockVerifier} for a user who does not exist. */
-  readonly verifier: ScramVerifier
-  /** Printable ASCII without a comma, at least 18 random bytes' worth: the server's half. */
-  readonly nonce: string
-}
-
 /**
  * The server's end of SCRAM-SHA-256: `first`, then `final`, each once. Channel binding is never offered: the client's
  * TLS ends here, and the data it would bind to is not the target's.
@@ -174,21 +159,20 @@ export class ScramServer {
   #firstMessages = ''
   #fullNonce = ''
 
-  constructor(options: ScramServerOptions) {
-    if (!NONCE.test(options.nonce)) throw new SallyportError('invalid_option', 'a SCRAM nonce is printable ASCII')
-    this.#verifier = options.verifier
-    this.#nonce = options.nonce
+  /** @param verifier what is known of the user's password; {@link mockVerifier} for a user who does not exist */
+  constructor(verifier: ScramVerifier, random: RandomBytes) {
+    this.#verifier = verifier
+    this.#nonce = makeNonce(random)
   }
 
   /**
-   * Reads the content of SASLInitialResponse.
+   * Reads the data of a SASLInitialResponse that names SCRAM-SHA-256.
    *
    * @returns the content of AuthenticationSASLContinue
    * @throws SallyportError `protocol_violation`, `authentication_failed`
    */
-  first(mechanism: string, data: Uint8Array): Buffer {
+  first(data: Uint8Array): Buffer {
     this.#advance('first', 'final')
-    if (mechanism !== PLAIN) throw denied(`SASL mechanism \`${mechanism}\` was not offered`)
     const match = /^([ny]|p=[^,]*),([^,]*),(n=[^,]*,r=([^,]*)(?:,.*)?)$/.exec(readText(data, violation))
     if (!match) throw violation('client-first-message of SCRAM is malformed')
     const [, flag, authorizationName, bare, clientNonce] = match as unknown as [string, string, string, string, string]
@@ -232,6 +216,17 @@ export class ScramServer {
     if (this.#step !== from) throw violation(`SCRAM step \`${from}\` came while \`${this.#step}\` was expected`)
     this.#step = to
   }
+}
+
+/** Whether `SCRAM-SHA-256-PLUS` can be used with a server of this certificate (DER). */
+export function canBindChannel(certificate: Uint8Array): boolean {
+  return tlsServerEndPoint(certificate) !== undefined
+}
+
+function makeNonce(random: RandomBytes): string {
+  const nonce = encodeBase64(random(NONCE_BYTES))
+  if (nonce === '') throw new SallyportError('misuse', 'a SCRAM nonce needs random bytes')
+  return nonce
 }
 
 /** RFC 5802 section 5.1: `=` and `,` cannot stand in a name as they are. */
