@@ -36,13 +36,14 @@ export interface AdmittedClient {
 export interface UpstreamLink {
   readonly peer: Peer
   readonly credentials: UpstreamCredentials
+  /** Lets chunks flow to `receive('upstream', ...)`: called once the driver has taken the peer. */
+  start?(): void
 }
 
 /** What the driver needs done. Whatever one of these throws or rejects with closes the way it was to open. */
 export interface DriverPorts {
   readonly identity: Identity
   openSession(client: AdmittedClient): Session | Promise<Session>
-  /** Chunks from the new peer go to `receive('upstream', ...)`, from when the promise has resolved. */
   connect(client: AdmittedClient): Promise<UpstreamLink>
   /**
    * Puts TLS on a side; rejects when that fails, or when bytes came in between. The driver pauses nothing

@@ -217,6 +217,14 @@ export class Driver {
     this.#isUpstreamClosing = true
     this.#downstream.destroy()
     this.#upstream?.destroy()
+    this.#isDownstreamClosed = true
+    this.#isUpstreamClosed = true
+    if (!this.#isPumping && error?.code !== 'internal') {
+      // For the record: what was running hears that it was interrupted.
+      this.#connection.end('downstream')
+      this.#connection.end('upstream')
+      this.#pump()
+    }
     this.#settle()
   }
 
@@ -446,6 +454,7 @@ export class Driver {
         return
       }
       this.#upstream = link.peer
+      link.start?.()
       this.#guarded(() => this.#connection.upstreamReady(link.credentials))
     } catch (cause) {
       this.#isUpstreamClosed = true
@@ -468,6 +477,9 @@ export class Driver {
     } catch (cause) {
       this.#tlsSide = undefined
       if (side === 'upstream') {
+        this.#isUpstreamClosing = true
+        this.#isUpstreamClosed = true
+        this.#upstream?.destroy()
         this.#upstreamFailed(asError(cause, 'upstream_tls_required', 'TLS with the target could not be established'))
       } else {
         this.destroy(asError(cause, 'protocol_violation', 'TLS with the client could not be established'))
