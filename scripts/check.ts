@@ -52,19 +52,21 @@ function count(report: TestReport): TestCount {
   let skipped = 0
   for (const file of report.testResults) {
     let failedHere = 0
+    let skippedHere = 0
     for (const test of file.assertionResults) {
       if (test.status === 'passed') passed += 1
       else if (test.status === 'failed') failedHere += 1
       else {
-        skipped += 1
+        skippedHere += 1
         console.log(`skipped: ${test.fullName}`)
       }
     }
-    if (file.status === 'failed' && failedHere === 0) {
+    if (file.status === 'failed' && failedHere + skippedHere === 0) {
       failedHere = 1
       console.log(`failed as a whole: ${file.name}`)
     }
     failed += failedHere
+    skipped += skippedHere
   }
   return { passed, failed, skipped }
 }
