@@ -39,6 +39,8 @@ export interface PolicyOutcome {
   readonly ruleId?: string
   /** For the client, from the rule that decided. */
   readonly message?: string
+  /** What the client may do about it, from the rule that decided. */
+  readonly hint?: string
   /** Every rule that matched, sorted. */
   readonly matchedRuleIds: readonly string[]
   readonly masks: MaskSet

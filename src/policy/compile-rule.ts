@@ -1,0 +1,65 @@
+import type { DecisionContext, Effect, HoldTerms, MaskSet, RecordLevel } from '../core/index.js'
+import { compileMatch, type Test, type TextCompiler } from './compile-match.js'
+import { maskSetOf } from './masks.js'
+import type { Match } from './match.js'
+import type { PolicyMode, Rule } from './rule.js'
+
+/** A rule in the form that decisions are made with. */
+export interface CompiledRule {
+  /** Position among the policy's rules sorted by id: compares like the ids do. */
+  readonly order: number
+  readonly id: string
+  readonly effect: Effect | undefined
+  readonly isEnforced: boolean
+  readonly evenIfUnparsed: boolean
+  readonly match: Match
+  readonly test: Test
+  readonly isAboutSql: boolean
+  readonly needsFacts: boolean
+  readonly needsClock: boolean
+  readonly when: ((context: DecisionContext) => unknown) | undefined
+  readonly message: string | undefined
+  readonly hint: string | undefined
+  readonly hold: Partial<HoldTerms>
+  readonly masks: MaskSet
+  readonly maxRows: number | undefined
+  readonly maxBytes: number | undefined
+  readonly recordLevel: RecordLevel | undefined
+  readonly alert: string | undefined
+}
+
+export interface CompileRuleOptions {
+  readonly order: number
+  readonly mode: PolicyMode
+  readonly texts: TextCompiler
+}
+
+/** Compiles a validated rule. */
+export function compileRule(rule: Rule, { order, mode, texts }: CompileRuleOptions): CompiledRule {
+  const match = rule.match ?? {}
+  const { test, isAboutSql, needsFacts, needsClock } = compileMatch(match, {
+    texts,
+    isPermission: rule.effect === 'allow',
+  })
+  return {
+    order,
+    id: rule.id,
+    effect: rule.effect,
+    isEnforced: mode === 'enforce' && rule.mode !== 'observe',
+    evenIfUnparsed: rule.evenIfUnparsed === true,
+    match,
+    test,
+    isAboutSql,
+    needsFacts,
+    needsClock,
+    when: rule.when,
+    message: rule.message,
+    hint: rule.hint,
+    hold: rule.hold ?? {},
+    masks: maskSetOf(rule.mask),
+    maxRows: rule.maxRows,
+    maxBytes: rule.maxBytes,
+    recordLevel: rule.recordLevel,
+    alert: rule.alert,
+  }
+}
