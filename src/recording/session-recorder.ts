@@ -54,6 +54,8 @@ export class Session implements SessionRecorder {
   #isDirty = false
   #isForced = false
   #isRunning = false
+  /** Everything written so far survives a power cut. */
+  #isSynced = false
 
   #waiters: Waiter[] = []
   #served: Waiter[] = []
@@ -152,14 +154,19 @@ export class Session implements SessionRecorder {
   flushed(): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     if (this.#closing !== undefined) return this.#closing.done
-    return this.#wait()
+    if (this.#isSynced && !this.#isRunning && this.#events.length === 0) return Promise.resolve()
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ resolve, reject })
+      this.#start()
+    })
   }
 
   close(reason: string): Promise<void> {
     if (this.#closing !== undefined) return this.#closing.done
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
-    const done = this.#wait()
+    const done = new Promise<void>((resolve, reject) => this.#waiters.push({ resolve, reject }))
     this.#closing = { reason, done }
+    this.#start()
     return done
   }
 
@@ -171,15 +178,10 @@ export class Session implements SessionRecorder {
   /** Writes what has gathered, without waiting for more. */
   flushNow(): void {
     this.#isDirty = false
+    // A closing session is being written already, a closed one has nothing left.
+    if (this.#closing !== undefined) return
     this.#isForced = true
     this.#start()
-  }
-
-  #wait(): Promise<void> {
-    return new Promise((resolve, reject) => {
-      this.#waiters.push({ resolve, reject })
-      this.#start()
-    })
   }
 
   #gather(event: RecordingEvent, size: number): void {
@@ -188,24 +190,17 @@ export class Session implements SessionRecorder {
     }
     // Not silent: listeners were told, and every wait rejects.
     if (this.#failure !== undefined) return
+    // Fails closed: a store that cannot keep up must turn neither into memory without end nor into gaps.
+    if (this.pendingBytes > 0 && this.pendingBytes + size > this.#around.maxPendingBytes) {
+      const limit = this.#around.maxPendingBytes
+      this.#fail(new SallyportError('recorder_unavailable', `more than ${limit} bytes wait to be recorded`))
+      return
+    }
     this.#events.push(event)
     this.#answers.push(undefined)
     this.#gatheredBytes += size
-    if (this.#gatheredBytes < this.#around.batchBytes) {
-      this.#touch()
-      return
-    }
-    if (this.pendingBytes > this.#around.maxPendingBytes) {
-      // Fails closed: a store that cannot keep up must not turn into memory without end, nor into gaps.
-      this.#fail(
-        new SallyportError(
-          'recorder_unavailable',
-          `more than ${this.#around.maxPendingBytes} bytes wait to be recorded`,
-        ),
-      )
-      return
-    }
-    this.#start()
+    if (this.#gatheredBytes >= this.#around.batchBytes) this.#start()
+    else if (!this.#isDirty) this.#touch()
   }
 
   #touch(): void {
@@ -257,7 +252,7 @@ export class Session implements SessionRecorder {
         this.#line(`"type":"end","at":${this.#now()},"reason":${asciiJson(closing.reason)},${this.#totalsJson()}`),
       )
     }
-    if (this.#served.length > 0) await this.#writer?.sync()
+    if (this.#served.length > 0) await this.#sync()
     if (closing !== undefined) await this.#writer?.close()
     // It may have failed while the store was busy: then these were rejected already.
     for (const waiter of this.#served) waiter.resolve()
@@ -296,10 +291,18 @@ export class Session implements SessionRecorder {
   }
 
   async #write(lines: string): Promise<void> {
+    // It may have failed while the store was busy with the lines before these.
+    if (this.#failure !== undefined) throw this.#failure
     const head = this.#previousHash
     this.#segmentBytes += lines.length
+    this.#isSynced = false
     await this.#writer?.write(Buffer.from(lines, 'latin1'))
     this.#head = head
+  }
+
+  async #sync(): Promise<void> {
+    await this.#writer?.sync()
+    this.#isSynced = true
   }
 
   async #openSegment(previousHash?: string): Promise<void> {
@@ -315,7 +318,7 @@ export class Session implements SessionRecorder {
 
   async #rotate(): Promise<void> {
     await this.#write(this.#line(`"type":"continued","at":${this.#now()},"next":${this.#segmentIndex + 1}`))
-    await this.#writer?.sync()
+    await this.#sync()
     await this.#writer?.close()
     await this.#openSegment(this.#previousHash)
   }

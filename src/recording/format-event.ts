@@ -1,0 +1,137 @@
+import { printableLines, printableText } from '../core/index.js'
+import type { ReplayEntry } from './replay.js'
+
+export interface FormatOptions {
+  /** Leaves recorded output away. Default false. */
+  readonly omitOutput?: boolean
+}
+
+type Members = Readonly<Record<string, unknown>>
+
+/**
+ * An entry as lines for a person. Safe on a terminal: nothing recorded can move the cursor, hide, reorder, or pass for a line
+ * of ours, since every recorded text stands behind `| ` or inside one line with its controls shown.
+ */
+export function formatEntry(entry: ReplayEntry, options: FormatOptions = {}): readonly string[] {
+  const { event } = entry
+  const mark = entry.isVerified ? ' ' : '!'
+  if (event === undefined) return [`${mark} ${entry.line} not a readable line of ${entry.raw.length} bytes`]
+  if (event['type'] === 'output' && options.omitOutput === true) return []
+  const [headline, ...block] = describe(event)
+  return [`${mark} ${entry.line} ${timeOf(event['at'])} ${headline ?? ''}`, ...block.map((line) => `    | ${line}`)]
+}
+
+/** A headline, then the lines of the text that belongs to it. */
+function describe(event: Members): string[] {
+  switch (event['type']) {
+    case 'header':
+      return describeHeader(event)
+    case 'command':
+      return describeCommand(event)
+    case 'answer':
+      return [`answer to ${show(event['commandId'])}: ${outcomeOf(event)}`]
+    case 'output':
+      return describeOutput(event)
+    case 'hold':
+      return [
+        words('hold', event['holdId'], `of command ${show(event['commandId'])}`, ruleOf(event)),
+        ...textLines(event['text']),
+      ]
+    case 'approval':
+      return [
+        words('hold', event['holdId'], event['outcome'], part('by', event['approver'])),
+        ...textLines(event['comment']),
+      ]
+    case 'alert':
+      return [words('ALERT', ruleOf(event)), ...textLines(event['text'])]
+    case 'note':
+      return ['note', ...textLines(event['text']), ...(isMembers(event['details']) ? [show(event['details'])] : [])]
+    case 'continued':
+      return [`continued in segment ${show(event['next'])}`]
+    case 'end':
+      return [words('end:', event['reason'], show(event['totals']))]
+    case 'seal':
+      return [`sealed after a crash, ${show(event['tornBytes'])} bytes of an incomplete line`]
+    default:
+      return [words('unknown line', event['type'])]
+  }
+}
+
+function describeHeader(event: Members): string[] {
+  const subject = isMembers(event['subject']) ? event['subject'] : {}
+  const resource = isMembers(event['resource']) ? event['resource'] : {}
+  return [
+    words(
+      'session',
+      event['sessionId'],
+      event['segment'] === 1 ? undefined : `segment ${show(event['segment'])}`,
+      part('by', subject['id']),
+      part('for', subject['onBehalfOf']),
+      part('on', resource['name']),
+      part('from', event['clientAddress']),
+    ),
+  ]
+}
+
+function describeCommand(event: Members): string[] {
+  const verdict = event['permitted'] === true ? 'permitted' : `REFUSED (${show(event['refusal'] ?? event['reason'])})`
+  const would = event['wouldBe'] === undefined ? undefined : `would ${show(event['wouldBe'])}`
+  const held = event['holdId'] === undefined ? undefined : `held as ${show(event['holdId'])}`
+  const lines = [
+    words(`command ${show(event['id'])}`, event['via'], verdict, ruleOf(event), would, held),
+    ...textLines(event['text']),
+  ]
+  const { parameters, answer } = event
+  if (Array.isArray(parameters)) {
+    for (const [index, value] of parameters.entries()) lines.push(`$${index + 1} = ${show(value)}`)
+  }
+  if (isMembers(answer)) lines.push(`-> ${outcomeOf(answer)}`)
+  return lines
+}
+
+function describeOutput(event: Members): string[] {
+  const { utf8, base64 } = event
+  const head = `output of ${show(event['commandId'])} on ${show(event['channel'])}`
+  if (typeof utf8 === 'string') return [head, ...printableLines(utf8)]
+  const bytes = Buffer.from(typeof base64 === 'string' ? base64 : '', 'base64')
+  // Byte by byte: what is not text must not become text by a decoder's guess.
+  return [`${head}, ${bytes.length} bytes`, ...printableLines(bytes.toString('latin1'))]
+}
+
+function outcomeOf(answer: Members): string {
+  const tags = Array.isArray(answer['tags']) ? answer['tags'].map((tag) => show(tag)).join(', ') : ''
+  const error = answer['errorCode'] === undefined ? undefined : `error ${show(answer['errorCode'])}`
+  return words(answer['outcome'], tags, `${show(answer['rows'])} rows`, error, answer['errorMessage'])
+}
+
+function ruleOf(event: Members): string | undefined {
+  return event['ruleId'] === undefined ? undefined : `by rule ${show(event['ruleId'])}`
+}
+
+function part(word: string, value: unknown): string | undefined {
+  return value === undefined ? undefined : `${word} ${show(value)}`
+}
+
+function words(...parts: readonly unknown[]): string {
+  return parts
+    .filter((each) => each !== undefined && each !== '')
+    .map(show)
+    .join(' ')
+}
+
+function show(value: unknown): string {
+  return printableText(typeof value === 'string' ? value : (JSON.stringify(value) ?? 'unknown'))
+}
+
+function textLines(value: unknown): string[] {
+  return typeof value === 'string' ? printableLines(value) : []
+}
+
+function timeOf(at: unknown): string {
+  const time = typeof at === 'number' ? new Date(at) : undefined
+  return time === undefined || Number.isNaN(time.getTime()) ? 'at an unknown time' : time.toISOString()
+}
+
+function isMembers(value: unknown): value is Members {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
