@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest'
 import { ByteWriter, type Command } from '../core/index.js'
 import { encodeCanonical } from './canonical.js'
 import { encodeDigestInput, holdDigest, type DigestInput } from './digest.js'
-import { agent, sqlCommand, textValue } from './fixtures.js'
+import { agent, sqlCommand, textValue } from './approval.test-support.js'
 
 const input = (changes: Partial<DigestInput> = {}): DigestInput => ({
   subject: agent,

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { HoldTerms, Subject } from '../core/index.js'
 import { eligibilityProblem, sharesIdentity } from './eligibility.js'
-import { agent, alice, bob } from './fixtures.js'
+import { agent, alice, bob } from './approval.test-support.js'
 import {
   approveHold,
   createHold,

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest'
 import type { ApprovalResolution } from './broker.js'
-import { agent, alice, bob, holdRequest, sqlCommand, textValue } from './fixtures.js'
+import { agent, alice, bob, holdRequest, sqlCommand, textValue } from './approval.test-support.js'
 import { createMemoryBroker, type MemoryBroker, type MemoryBrokerLimits } from './memory-broker.js'
 
 interface World {

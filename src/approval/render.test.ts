@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { describeCommand } from './describe.js'
-import { sqlCommand, textValue } from './fixtures.js'
+import { sqlCommand, textValue } from './approval.test-support.js'
 import { renderForDisplay } from './render.js'
 
 const shown = (text: string): string => renderForDisplay(text).text

@@ -1,0 +1,42 @@
+import { SallyportError, type SqlAnalyzer, type SqlFacts } from '../core/index.js'
+
+/** Facts that say that nothing is known: the reading of a text by an analyzer that failed. */
+const UNKNOWN_FACTS: SqlFacts = Object.freeze({
+  certainty: 'unparsed',
+  problem: 'the analyzer failed',
+  statements: [],
+  class: 'unknown',
+  verbs: [],
+  tables: [],
+  columns: [],
+  functions: [],
+  hasWhere: false,
+  touchesFiles: true,
+  touchesPrograms: true,
+  isDynamic: true,
+  launders: [],
+  mayChangeSession: true,
+  shape: '',
+})
+
+/** An analyzer that keeps the promise never to throw, whatever `analyzer` does. */
+export function guardAnalyzer(analyzer: SqlAnalyzer): SqlAnalyzer {
+  return {
+    dialect: analyzer.dialect,
+    analyze(text, state) {
+      try {
+        return analyzer.analyze(text, state)
+      } catch {
+        // Fails closed: `unparsed` is refused unless a rule says otherwise by name.
+        return UNKNOWN_FACTS
+      }
+    },
+  }
+}
+
+/** @throws SallyportError `invalid_option` when there is no analyzer for this protocol */
+export function analyzerFor(analyzers: ReadonlyMap<string, SqlAnalyzer>, protocol: string): SqlAnalyzer {
+  const analyzer = analyzers.get(protocol)
+  if (analyzer !== undefined) return analyzer
+  throw new SallyportError('invalid_option', `expected an analyzer for protocol \`${protocol}\`, got none`)
+}

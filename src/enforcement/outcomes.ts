@@ -1,0 +1,77 @@
+import type { Command, Denial, PolicyOutcome, ReasonCode } from '../core/index.js'
+
+const NO_MASKS = Object.freeze({ columns: [], detectors: [] })
+
+/** Stands for the answer that a policy did not give. Recorded like any other. */
+function refusingOutcome(reason: ReasonCode, message: string): PolicyOutcome {
+  return Object.freeze({
+    effect: 'deny',
+    reason,
+    message,
+    matchedRuleIds: [],
+    masks: NO_MASKS,
+    recordLevel: 'statement',
+    alerts: [],
+  })
+}
+
+/** Fails closed: a policy that throws, or answers nonsense, has not allowed anything. */
+export const ENGINE_FAILED: PolicyOutcome = refusingOutcome('engine-error', 'the policy could not be evaluated')
+export const ENGINE_TIMED_OUT: PolicyOutcome = refusingOutcome('engine-error', 'the policy took too long to evaluate')
+export const MASKING_FAILED: PolicyOutcome = refusingOutcome('masking', 'the masks for this command cannot be applied')
+
+/** A session that takes no more commands: the reason is the session's. */
+export function stoppedOutcome(denial: Denial): PolicyOutcome {
+  return refusingOutcome(denial.reason, denial.message)
+}
+
+/**
+ * What a policy's answer counts as. A text that nobody could parse is refused unless a rule decided on it
+ * by name: a default, of whatever engine, does not open the door to it.
+ */
+export function checkedOutcome(command: Command, outcome: PolicyOutcome): PolicyOutcome {
+  // The answer of a foreign engine may be anything at run time.
+  const effect: string | undefined = (outcome as PolicyOutcome | undefined)?.effect
+  if (effect === 'deny') return outcome
+  if (effect !== 'allow' && effect !== 'hold') return ENGINE_FAILED
+  if (outcome.ruleId === undefined && isUnparsed(command)) {
+    const problem = command.facts.problem
+    return {
+      ...outcome,
+      effect: 'deny',
+      reason: 'unparsed',
+      message: `the statement could not be understood${problem === undefined ? '' : `: ${problem}`}`,
+    }
+  }
+  return outcome
+}
+
+function isUnparsed(command: Command): boolean {
+  return command.kind === 'sql' && command.facts.certainty === 'unparsed'
+}
+
+/** The same answer, turned into what an observing enforcer does about it: nothing. */
+export function observedOutcome(outcome: PolicyOutcome): PolicyOutcome {
+  const effect = outcome.effect
+  return effect === 'allow' ? outcome : { ...outcome, effect: 'allow', wouldBe: effect }
+}
+
+/** What the client is told of a policy's no. */
+export function denialOf(outcome: PolicyOutcome): Denial {
+  const denial: { -readonly [K in keyof Denial]: Denial[K] } = {
+    reason: outcome.reason,
+    message: outcome.message ?? defaultMessage(outcome),
+  }
+  if (outcome.ruleId !== undefined) denial.ruleId = outcome.ruleId
+  return denial
+}
+
+function defaultMessage(outcome: PolicyOutcome): string {
+  if (outcome.reason === 'unparsed') return 'the statement could not be understood'
+  if (outcome.reason === 'engine-error') return 'the policy could not be evaluated'
+  return outcome.ruleId === undefined ? 'no rule allows this' : `refused by rule \`${outcome.ruleId}\``
+}
+
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
