@@ -6,6 +6,11 @@ const NO_BYTES = Buffer.alloc(0)
 export class ByteWriter {
   bytes: Buffer
   length = 0
+  /** Views kept for {@link ByteWriter.appendRun}. */
+  #source: Uint8Array | undefined
+  #sourceView: DataView | undefined
+  #target: Uint8Array | undefined
+  #targetView: DataView | undefined
 
   constructor(initialBytes = 256) {
     this.bytes = Buffer.allocUnsafe(initialBytes)
@@ -50,12 +55,46 @@ export class ByteWriter {
     const count = end - start
     this.reserve(count)
     if (count < 24) {
-      for (let i = start; i < end; i++) this.bytes[this.length++] = source[i] as number
+      const target = this.bytes
+      let at = this.length
+      for (let i = start; i < end; i++) target[at++] = source[i] as number
+      this.length = at
     } else {
       this.bytes.set(start === 0 && end === source.length ? source : source.subarray(start, end), this.length)
       this.length += count
     }
     return this
+  }
+
+  /**
+   * Appends `source[start, end)`, for many short pieces of one source: a native copy costs 80 ns however short it is,
+   * and four bytes at a time through views kept from the last call beat it up to some 160 bytes.
+   */
+  appendRun(source: Uint8Array, start: number, end: number): void {
+    const count = end - start
+    this.reserve(count)
+    let at = this.length
+    this.length = at + count
+    if (count > 160) {
+      this.bytes.set(source.subarray(start, end), at)
+      return
+    }
+    const target = this.bytes
+    let i = start
+    if (count >= 16) {
+      if (this.#source !== source) {
+        this.#source = source
+        this.#sourceView = new DataView(source.buffer, source.byteOffset, source.byteLength)
+      }
+      if (this.#target !== target) {
+        this.#target = target
+        this.#targetView = new DataView(target.buffer, target.byteOffset, target.byteLength)
+      }
+      const from = this.#sourceView as DataView
+      const to = this.#targetView as DataView
+      for (const last = end - 4; i <= last; i += 4, at += 4) to.setInt32(at, from.getInt32(i, true), true)
+    }
+    while (i < end) target[at++] = source[i++] as number
   }
 
   utf8(text: string): this {
@@ -79,11 +118,14 @@ export class ByteWriter {
   take(): Buffer {
     const taken = this.view()
     this.bytes = NO_BYTES
-    this.length = 0
+    this.clear()
     return taken
   }
 
+  /** Starts anew in the same buffer, and lets go of the last source. */
   clear(): void {
     this.length = 0
+    this.#source = undefined
+    this.#sourceView = undefined
   }
 }
