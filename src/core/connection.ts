@@ -23,6 +23,8 @@ export interface TlsInfo {
 export interface UpstreamCredentials {
   readonly user: string
   readonly password?: Secret<string>
+  /** Instead of the database the client named. */
+  readonly database?: string
 }
 
 /** What a downstream client offers to prove who it is, for the identity layer to judge. */
@@ -112,6 +114,10 @@ export type ConnectionEvent =
   | { readonly type: 'cancelRequest'; readonly processId: number; readonly secretKey: Uint8Array }
   /** The side that a held or running command belongs to was told to cancel: withdraw its hold. */
   | { readonly type: 'withdraw'; readonly commandId: number }
+  /** A cap was reached: ask the target to cancel what this session runs, if there is a way to. What it still sends is swallowed. */
+  | { readonly type: 'cancelUpstream' }
+  /** A message was refused by the connection itself, before any rule saw it: for the record. */
+  | { readonly type: 'refused'; readonly via: string; readonly denial: Denial }
   /** The session is established: commands may follow. */
   | { readonly type: 'ready' }
   /** Flush what was written to this side, then close it. */

@@ -46,6 +46,7 @@ export {
   type TextMasker,
 } from './masking.js'
 export type { Relation } from './catalog.js'
+export { Fifo } from './fifo.js'
 export { ByteWriter } from './bytes/writer.js'
 export { ChunkReader } from './bytes/chunk-reader.js'
 export { Outbox } from './bytes/outbox.js'

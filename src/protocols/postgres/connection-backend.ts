@@ -1,0 +1,800 @@
+import {
+  CELL_NULL,
+  CELL_UNCHANGED,
+  ByteWriter,
+  type Relation,
+  type ResultColumn,
+  type RowPlan,
+  SallyportError,
+  type SqlStatementFacts,
+  type TextMasker,
+} from '../../core/index.js'
+import {
+  decodeCommandComplete,
+  decodeCopyResponse,
+  decodeErrorFields,
+  decodeParameterStatus,
+  decodeReadyForQuery,
+} from './backend.js'
+import type { Shared } from './connection-shared.js'
+import { createCopyMasker } from './copy-rows.js'
+import { isAsciiSafeEncoding } from './encodings.js'
+import { maskErrorOrNotice, maskNotification, maskParameterStatus, maskRowDescriptionNames } from './mask-messages.js'
+import { Backend } from './message-types.js'
+import type { Owed, Run } from './pipeline.js'
+import { denialResponse } from './refusal.js'
+import { describedTables, type PlanRequest } from './results.js'
+import { maskDataRow } from './rows.js'
+
+const NO_FORMATS: readonly number[] = []
+
+/** A result whose tables have to be looked up before its first row may pass. */
+interface Resolving {
+  readonly request: PlanRequest
+  readonly accept: (plan: RowPlan | undefined) => void
+}
+
+/**
+ * The target's half of an established connection: joins each of its messages to what is owed for it, masks what can carry a
+ * value, keeps the books, and lets the rest pass.
+ *
+ * Theory of operation. The target answers in the order of what it was sent, so the head of `owed` says what a message belongs
+ * to. Anything that does not fit ends the session: a target that answers what nobody asked is not to be believed. Rows of results
+ * without a plan are never looked into; they leave as views of the chunk they came in, also in parts.
+ */
+export class BackendHalf {
+  readonly #shared: Shared
+  #resolving: Resolving | undefined
+  /** The rest of a message whose beginning has left. */
+  #streaming = 0
+  #isStreamDropped = false
+  /** Told to a client as soon as no message is half sent. */
+  readonly #notices: Buffer[] = []
+  #hasEnded = false
+  /** What leaves now is output of this run, to be recorded. */
+  #recorded: Run | undefined
+  /** An error of our own took the place of the rest: everything up to ReadyForQuery is swallowed. */
+  #isSwallowing = false
+
+  constructor(shared: Shared) {
+    this.#shared = shared
+  }
+
+  get isResolving(): boolean {
+    return this.#resolving !== undefined
+  }
+
+  end(): void {
+    this.#hasEnded = true
+  }
+
+  notify(notice: Buffer): void {
+    this.#notices.push(notice)
+  }
+
+  /** Whether the client may be told something of our own right now. */
+  get isBetweenMessages(): boolean {
+    return this.#streaming === 0 || this.#isStreamDropped
+  }
+
+  resolved(relations: readonly Relation[]): void {
+    const resolving = this.#resolving
+    if (resolving === undefined) return
+    this.#resolving = undefined
+    const byOid = new Map(relations.map((relation) => [relation.oid, relation]))
+    resolving.accept(this.#shared.plans.make(resolving.request, byOid, this.#shared.context.clock.nowUnixMs()))
+  }
+
+  /** Handles one message. Returns whether anything moved. */
+  step(): boolean {
+    const shared = this.#shared
+    if (this.#resolving !== undefined) return false
+    const reader = shared.fromTarget
+    if (this.#streaming > 0) return this.#stream()
+    if (this.#notices.length > 0) {
+      for (const notice of this.#notices.splice(0)) shared.toClient.send(notice)
+    }
+    if (!reader.fill(5)) {
+      if (!this.#hasEnded) return false
+      shared.close()
+      return true
+    }
+    const type = reader.bytes[reader.position] as number
+    const length = reader.bytes.readInt32BE(reader.position + 1)
+    if (length < 4) throw shared.upstreamViolation(`the target sent a message of length ${length}`)
+    const moved = type === Backend.DataRow ? this.#row(length + 1) : this.#message(type, length + 1)
+    if (!moved && this.#hasEnded && this.#resolving === undefined) {
+      shared.close()
+      return true
+    }
+    return moved
+  }
+
+  /** Turns what has gathered for the client into writes, and into records of output where they are wanted. */
+  flush(): void {
+    const shared = this.#shared
+    while (!shared.toClient.isEmpty) {
+      const bytes = shared.toClient.flush()
+      if (bytes !== undefined && this.#recorded !== undefined) {
+        shared.events.push({ type: 'output', commandId: this.#recorded.commandId, channel: 'messages', bytes })
+      }
+    }
+  }
+
+  /** 'D': Int16 count, then Int32 length and bytes each. */
+  #row(frameBytes: number): boolean {
+    const shared = this.#shared
+    if (this.#isSwallowing) return this.#startStream(frameBytes, true)
+    const head = shared.owed.peek()
+    if (head === undefined || (head.kind !== 'query' && head.kind !== 'execute')) throw unexpected(Backend.DataRow)
+    const { run } = head
+    if (!run.isPlanned) {
+      if (head.kind === 'query') throw shared.upstreamViolation('the target sent a row before its description')
+      if (run.obligations.masker === undefined) run.isPlanned = true
+      else return this.#planPortal(run)
+    }
+    const { obligations, plan } = run
+    if (run.isCut) return this.#startStream(frameBytes, true)
+    if (obligations.maxRows !== undefined && run.rows >= obligations.maxRows)
+      return this.#cut(run, `${obligations.maxRows} rows`)
+    if (obligations.maxBytes !== undefined && run.bytes + frameBytes > obligations.maxBytes) {
+      return this.#cut(run, `${obligations.maxBytes} bytes`)
+    }
+    if (plan === undefined) {
+      run.rows++
+      run.bytes += frameBytes
+      return this.#startStream(frameBytes, false)
+    }
+    if (frameBytes > shared.limits.maxMaskedRowBytes) {
+      throw new SallyportError('limit_exceeded', `a row of ${frameBytes} bytes is too long to be masked`, {
+        blame: 'upstream',
+      })
+    }
+    const reader = shared.fromTarget
+    if (!reader.fill(frameBytes)) return false
+    const start = reader.position
+    const end = start + frameBytes
+    run.rows++
+    run.bytes += frameBytes
+    const out = shared.toClient.writer()
+    if (!maskDataRow(reader.bytes, start + 5, end, plan, out)) out.append(reader.bytes, start, end)
+    reader.position = end
+    return true
+  }
+
+  #message(type: number, frameBytes: number): boolean {
+    const shared = this.#shared
+    if (type === Backend.CopyData) return this.#copyData(frameBytes)
+    if (frameBytes > shared.limits.maxControlBytes && type !== Backend.FunctionCallResponse) {
+      throw new SallyportError('limit_exceeded', `the target sent a message of ${frameBytes} bytes`, {
+        blame: 'upstream',
+      })
+    }
+    const reader = shared.fromTarget
+    if (!reader.fill(frameBytes)) return false
+    const start = reader.position + 5
+    const end = reader.position + frameBytes
+    switch (type) {
+      case Backend.NoticeResponse:
+      case Backend.ParameterStatus:
+      case Backend.NotificationResponse:
+        this.asynchronous(type, start, end)
+        reader.position = end
+        return true
+      case Backend.ReadyForQuery:
+        return this.#readyForQuery(start, end)
+      case Backend.ErrorResponse:
+        return this.#error(start, end)
+      default:
+        break
+    }
+    if (this.#isSwallowing) {
+      reader.position = end
+      return true
+    }
+    const head = shared.owed.peek()
+    if (head === undefined) throw unexpected(type)
+    switch (type) {
+      case Backend.ParseComplete:
+        if (head.kind !== 'parse') throw unexpected(type)
+        if (!head.isOwn) shared.answer(head.commandId, { outcome: 'completed', tags: [], rows: 0, bytes: 0 })
+        return this.#settle(head.isOwn, start, end)
+      case Backend.BindComplete:
+        if (head.kind !== 'bind') throw unexpected(type)
+        return this.#settle(false, start, end)
+      case Backend.CloseComplete:
+        if (head.kind !== 'close') throw unexpected(type)
+        if (head.portal !== undefined) {
+          const { run } = head.portal[1]
+          shared.answerRun(run, run.isSuspended ? 'suspended' : 'interrupted')
+        }
+        return this.#settle(head.isOwn, start, end)
+      case Backend.ParameterDescription:
+        if (head.kind !== 'describe') throw unexpected(type)
+        this.#pass(head.isOwn, start, end)
+        return true
+      case Backend.NoData:
+        if (head.kind !== 'describe') throw unexpected(type)
+        head.target.description = 'none'
+        return this.#settle(head.isOwn, start, end)
+      case Backend.RowDescription:
+        return this.#rowDescription(head, start, end)
+      case Backend.CommandComplete:
+      case Backend.EmptyQueryResponse:
+      case Backend.PortalSuspended:
+        return this.#complete(head, type, start, end)
+      case Backend.CopyInResponse:
+        return this.#copyIn(head, start, end)
+      case Backend.CopyOutResponse:
+        return this.#copyOut(head, start, end)
+      case Backend.CopyDone:
+        return this.#copyDone(head, start, end)
+      case Backend.FunctionCallResponse:
+        return this.#functionResponse(head, start, end)
+      default:
+        // CopyBothResponse belongs to replication, which is refused at start-up; the others to the log-in.
+        throw unexpected(type)
+    }
+  }
+
+  /** ParameterStatus, NoticeResponse, NotificationResponse: may come at any time, also while logging in. */
+  asynchronous(type: number, start: number, end: number): void {
+    const shared = this.#shared
+    const { bytes } = shared.fromTarget
+    const masker = shared.textMasker
+    let masked: Buffer | undefined
+    if (type === Backend.ParameterStatus) {
+      const { name, value } = decodeParameterStatus(bytes, start, end)
+      if (name === 'client_encoding' && !isAsciiSafeEncoding(value)) {
+        throw new SallyportError('limit_exceeded', `client_encoding became \`${value}\`, which is not supported`, {
+          blame: 'downstream',
+        })
+      }
+      shared.state.report(name, value)
+      masked = masker && maskParameterStatus(bytes, start, end, masker)
+    } else if (type === Backend.NotificationResponse) {
+      masked = masker && maskNotification(bytes, start, end, masker)
+    } else {
+      masked = this.#maskText(bytes, start, end)
+    }
+    if (masked === undefined) shared.toClient.forward(bytes, start - 5, end)
+    else shared.toClient.send(masked)
+  }
+
+  #maskText(bytes: Buffer, start: number, end: number): Buffer | undefined {
+    const head = this.#shared.owed.peek()
+    const own = head !== undefined && 'run' in head ? head.run.obligations.masker : undefined
+    const masker = joinMaskers(own, this.#shared.textMasker)
+    return masker && maskErrorOrNotice(bytes, start, end, masker)
+  }
+
+  /** 'T': see {@link decodeRowDescription}. */
+  #rowDescription(head: Owed, start: number, end: number): boolean {
+    const shared = this.#shared
+    const { bytes } = shared.fromTarget
+    if (head.kind === 'describe') {
+      head.target.description = Buffer.from(bytes.subarray(start, end))
+      this.#passNames(head.isOwn, start, end)
+      shared.owed.shift()
+      this.#lift(head)
+      return true
+    }
+    if (head.kind !== 'query') throw unexpected(Backend.RowDescription)
+    const { run } = head
+    const masker = run.obligations.masker
+    if (masker === undefined || run.isCut) {
+      run.isPlanned = true
+    } else {
+      const request: PlanRequest = {
+        statement: run.facts.statements[head.statement],
+        description: bytes.subarray(start, end),
+        formats: NO_FORMATS,
+        masker,
+      }
+      const isReady = this.#plan(request, (plan) => {
+        run.plan = plan
+        run.isPlanned = true
+      })
+      if (!isReady) return false
+    }
+    if (run.isCut) {
+      shared.fromTarget.position = end
+      return true
+    }
+    this.#record(run)
+    this.#passNames(false, start, end)
+    return true
+  }
+
+  /** Makes the plan of a portal's rows. Returns whether anything moved: the row still stands at the reader. */
+  #planPortal(run: Run): boolean {
+    const target = run.described
+    const masker = run.obligations.masker
+    if (target === undefined || masker === undefined) throw unexpected(Backend.DataRow)
+    const own = target.description
+    const inherited = 'statement' in target ? target.statement?.description : undefined
+    const description = own ?? inherited
+    if (description === undefined || description === 'none') {
+      throw this.#shared.upstreamViolation('the target sent rows of a portal that returns none')
+    }
+    const formats = own === undefined && 'resultFormats' in target ? target.resultFormats : NO_FORMATS
+    const statement = run.facts.statements.length === 1 ? run.facts.statements[0] : undefined
+    return this.#plan({ statement, description, formats, masker }, (plan) => {
+      run.plan = plan
+      run.isPlanned = true
+    })
+  }
+
+  /** Calls `accept` with the plan, at once where that is possible. Returns whether it was. */
+  #plan(request: PlanRequest, accept: (plan: RowPlan | undefined) => void): boolean {
+    const { plans, context, events } = this.#shared
+    const nowUnixMs = context.clock.nowUnixMs()
+    const found = plans.find(request, nowUnixMs)
+    if (found !== 'unknown') {
+      accept(found)
+      return true
+    }
+    const oids = describedTables(request.description)
+    if (oids.length === 0) {
+      accept(plans.make(request, new Map(), nowUnixMs))
+      return true
+    }
+    this.#resolving = { request: { ...request, description: Buffer.from(request.description) }, accept }
+    events.push({ type: 'resolve', oids })
+    return false
+  }
+
+  /** 'C': String tag. 'I' and 's': nothing. */
+  #complete(head: Owed, type: number, start: number, end: number): boolean {
+    const shared = this.#shared
+    if (head.kind !== 'query' && head.kind !== 'execute') throw unexpected(type)
+    const { run } = head
+    const index = head.kind === 'query' ? head.statement++ : 0
+    if (type === Backend.CommandComplete) {
+      run.tags.push(decodeCommandComplete(shared.fromTarget.bytes, start, end))
+      const statement = head.kind === 'query' ? run.facts.statements[index] : run.facts.statements[0]
+      if (statement !== undefined) this.#completed(statement, head.kind === 'execute' ? head.portal.text : '')
+    }
+    run.plan = undefined
+    run.copyMasker = undefined
+    this.#pass(run.isCut, start, end)
+    if (head.kind === 'query') {
+      run.isPlanned = false
+      return true
+    }
+    if (type === Backend.PortalSuspended) {
+      run.isSuspended = true
+      run.isPlanned = false
+    } else {
+      shared.answerRun(run, 'completed')
+    }
+    this.#stopRecording(run)
+    shared.owed.shift()
+    this.#lift(head)
+    return true
+  }
+
+  #completed(statement: SqlStatementFacts, text: string): void {
+    const { names, state } = this.#shared
+    for (const effect of statement.effects) {
+      state.apply(effect)
+      names.apply(effect, text === '' ? statement.verb : text, state.current)
+    }
+    if (statement.transaction === 'rollback-to') state.transactionEnded()
+    if (statement.class === 'ddl' || statement.class === 'procedural' || statement.class === 'unknown') {
+      this.#shared.isCatalogStale = true
+      this.#shared.catalogChanged()
+    }
+  }
+
+  /** 'Z': Byte status. */
+  #readyForQuery(start: number, end: number): boolean {
+    const shared = this.#shared
+    const letter = decodeReadyForQuery(shared.fromTarget.bytes, start, end)
+    const head = shared.owed.peek()
+    if (head === undefined) throw unexpected(Backend.ReadyForQuery)
+    let isOwn = false
+    switch (head.kind) {
+      case 'query':
+        if (!head.hasFailed) shared.answerRun(head.run, 'completed')
+        this.#stopRecording(head.run)
+        break
+      case 'function':
+        if (!head.hasFailed) shared.answerRun(head.run, 'completed')
+        break
+      case 'sync':
+        // Where describing a COPY failed, its error was told as the command's, and this belongs to it.
+        isOwn = head.isOwn && !this.#isOwnErrorTold
+        this.#isOwnErrorTold = false
+        break
+      case 'refusal':
+        if (!head.isSimple || !head.isTold) throw unexpected(Backend.ReadyForQuery)
+        break
+      default:
+        throw unexpected(Backend.ReadyForQuery)
+    }
+    this.#isSwallowing = false
+    shared.owed.shift()
+    shared.copyIn = undefined
+    shared.state.ready(letter === 'I' ? 'idle' : letter === 'T' ? 'transaction' : 'failed')
+    if (letter === 'I') this.#dropPortals()
+    if (letter === 'I' && shared.isCatalogStale) {
+      shared.isCatalogStale = false
+      shared.catalogChanged()
+    }
+    if (shared.owed.length === 0) shared.hasPendingChange = shared.hasOpenChange
+    this.#pass(isOwn, start, end)
+    this.#lift(head)
+    return true
+  }
+
+  #isOwnErrorTold = false
+
+  /** The end of a transaction is the end of its portals. */
+  #dropPortals(): void {
+    const shared = this.#shared
+    if (shared.names.portals.size === 0) return
+    // What is bound in a segment behind this one is not of this transaction.
+    const later = new Set<unknown>()
+    for (let i = 0; i < shared.owed.length; i++) {
+      const owed = shared.owed.at(i) as Owed
+      if (owed.kind === 'bind') later.add(owed.portal)
+    }
+    for (const [name, portal] of shared.names.portals) {
+      if (portal.survivesTransaction || later.has(portal)) continue
+      shared.names.portals.delete(name)
+      shared.answerRun(portal.run, portal.run.isSuspended ? 'suspended' : 'interrupted')
+    }
+  }
+
+  /** 'E': fields. */
+  #error(start: number, end: number): boolean {
+    const shared = this.#shared
+    const { bytes } = shared.fromTarget
+    const fields = decodeErrorFields(bytes, start, end)
+    const isFatal = fields.V === 'FATAL' || fields.V === 'PANIC' || fields.S === 'FATAL' || fields.S === 'PANIC'
+    const head = shared.owed.peek()
+    const masked = this.#maskText(bytes, start, end)
+    let response: Buffer | undefined
+    let isSwallowed = this.#isSwallowing && !isFatal
+    if (!isFatal && head?.kind === 'refusal') {
+      response = head.response
+    }
+    const code = fields.C
+    const message = masked === undefined ? fields.M : decodeErrorFields(masked, 5, masked.length).M
+    if (head !== undefined && 'run' in head) {
+      if (head.run.isCut && !isFatal) isSwallowed = true
+      shared.answerRun(head.run, 'failed', code, message)
+      this.#stopRecording(head.run)
+    }
+    if (!isSwallowed) {
+      if (response !== undefined) shared.toClient.send(response)
+      else if (masked !== undefined) shared.toClient.send(masked)
+      else shared.toClient.forward(bytes, start - 5, end)
+    }
+    shared.fromTarget.position = end
+    shared.copyIn = undefined
+    if (head === undefined) {
+      if (!isFatal) throw unexpected(Backend.ErrorResponse)
+      return true
+    }
+    switch (head.kind) {
+      case 'query':
+      case 'function':
+        head.hasFailed = true
+        head.run.plan = undefined
+        break
+      case 'sync':
+        // An error at the very end, such as a deferred constraint: ReadyForQuery still follows.
+        break
+      case 'refusal':
+        head.isTold = true
+        if (head.isSimple) break
+        this.#failPipeline(code, message)
+        break
+      default:
+        if ('isOwn' in head && head.isOwn) this.#isOwnErrorTold = true
+        this.#failPipeline(code, message)
+    }
+    return true
+  }
+
+  /** The target ignores everything up to the next Sync: so does the client's half, if that Sync has not come yet. */
+  #failPipeline(code: string | undefined, message: string | undefined): void {
+    const shared = this.#shared
+    const dropped: Owed[] = []
+    let isFirst = true
+    for (let head = shared.owed.peek(); head !== undefined && head.kind !== 'sync'; head = shared.owed.peek()) {
+      shared.owed.shift()
+      dropped.push(head)
+      if (isFirst && head.kind === 'parse' && !head.isOwn) {
+        shared.answer(head.commandId, {
+          outcome: 'failed',
+          tags: [],
+          rows: 0,
+          bytes: 0,
+          ...(code === undefined ? {} : { errorCode: code }),
+          ...(message === undefined ? {} : { errorMessage: message }),
+        })
+      } else if (isFirst && head.kind === 'bind') {
+        shared.answerRun(head.portal.run, 'failed', code, message)
+      } else {
+        shared.interrupt(head)
+      }
+      isFirst = false
+      this.#lift(head)
+    }
+    const hasSync = shared.owed.length > 0
+    this.#undo(dropped)
+    if (!hasSync) {
+      shared.isDiscarding = true
+      if (shared.awaitingId !== undefined) shared.events.push({ type: 'withdraw', commandId: shared.awaitingId })
+    }
+  }
+
+  /** Takes back what the names of dropped messages were thought to stand for, newest first. */
+  #undo(dropped: readonly Owed[]): void {
+    const { names } = this.#shared
+    for (let i = dropped.length - 1; i >= 0; i--) {
+      const owed = dropped[i] as Owed
+      // The first one failed: the server had done away with the unnamed statement or portal before it. The others it never saw.
+      const wasSeen = i === 0
+      if (owed.kind === 'parse' && !owed.isOwn) {
+        if (names.statements.get(owed.name) === owed.statement) names.statements.delete(owed.name)
+        if (!wasSeen && owed.previous !== undefined) names.statements.set(owed.name, owed.previous)
+      } else if (owed.kind === 'bind') {
+        if (names.portals.get(owed.name) === owed.portal) names.portals.delete(owed.name)
+        if (!wasSeen && owed.previous !== undefined) names.portals.set(owed.name, owed.previous)
+        this.#shared.answerRun(owed.portal.run, 'interrupted')
+      } else if (owed.kind === 'close' && !wasSeen) {
+        if (owed.statement !== undefined) names.statements.set(...owed.statement)
+        if (owed.portal !== undefined) names.portals.set(...owed.portal)
+      }
+    }
+  }
+
+  /** 'G': Byte format, Int16 count, Int16 formats. */
+  #copyIn(head: Owed, start: number, end: number): boolean {
+    const shared = this.#shared
+    if (head.kind !== 'query' && head.kind !== 'execute') throw unexpected(Backend.CopyInResponse)
+    decodeCopyResponse(shared.fromTarget.bytes, start, end)
+    // While data comes in the server ignores Sync: one that is under way already will not be answered.
+    if (head.kind === 'execute') {
+      shared.owed.shift()
+      while (shared.owed.peek()?.kind === 'sync') shared.owed.shift()
+      if (shared.owed.length > 0)
+        throw new SallyportError('protocol_violation', 'messages were sent behind a COPY from stdin')
+      shared.owed.push(head)
+    }
+    shared.copyIn = head.run
+    this.#pass(false, start, end)
+    return true
+  }
+
+  /** 'H': Byte format, Int16 count, Int16 formats. */
+  #copyOut(head: Owed, start: number, end: number): boolean {
+    const shared = this.#shared
+    if (head.kind !== 'query' && head.kind !== 'execute') throw unexpected(Backend.CopyOutResponse)
+    const { run } = head
+    const masker = run.obligations.masker
+    if (masker !== undefined && run.copyMasker === undefined && !run.isPlanned) {
+      const response = decodeCopyResponse(shared.fromTarget.bytes, start, end)
+      const copy = run.facts.statements[head.kind === 'query' ? head.statement : 0]?.copy
+      const format = response.overallFormat === 1 ? 'binary' : copy?.format === 'csv' ? 'csv' : 'text'
+      const accept = (plan: RowPlan | undefined): void => {
+        run.isPlanned = true
+        if (plan === undefined) return
+        run.copyMasker = createCopyMasker({
+          format,
+          header: copy?.header ?? false,
+          delimiter: copy?.delimiter ?? '\t',
+          nullText: copy?.nullText ?? '\\N',
+          quote: copy?.quote ?? '"',
+          escape: copy?.escape ?? '"',
+          plan,
+          maxRowBytes: shared.limits.maxMaskedRowBytes,
+        })
+      }
+      const description = run.described?.description
+      if (description === undefined || description === 'none') {
+        // Fails closed: nobody knows the columns, so each counts as coming from anywhere.
+        accept(masker.planRows(response.columnFormats.map((_, index) => unknownColumn(index, format))))
+        if (copy === undefined && run.copyMasker !== undefined) {
+          throw new SallyportError('internal', 'the format of a COPY is not known and it cannot be masked')
+        }
+      } else {
+        const statement = run.facts.statements[head.kind === 'query' ? head.statement : 0]
+        const formats = [format === 'binary' ? 1 : 0]
+        if (!this.#plan({ statement, description, formats, masker }, accept)) return false
+      }
+    }
+    this.#record(run)
+    this.#pass(run.isCut, start, end)
+    return true
+  }
+
+  /** 'd': bytes. From the target: COPY TO. */
+  #copyData(frameBytes: number): boolean {
+    const shared = this.#shared
+    if (this.#isSwallowing) return this.#startStream(frameBytes, true)
+    const head = shared.owed.peek()
+    if (head === undefined || (head.kind !== 'query' && head.kind !== 'execute')) throw unexpected(Backend.CopyData)
+    const { run } = head
+    const { obligations } = run
+    if (run.isCut) return this.#startStream(frameBytes, true)
+    if (obligations.maxBytes !== undefined && run.bytes + frameBytes > obligations.maxBytes) {
+      return this.#cut(run, `${obligations.maxBytes} bytes`)
+    }
+    // One CopyData message is one row, as every server sends it.
+    if (obligations.maxRows !== undefined && run.rows >= obligations.maxRows)
+      return this.#cut(run, `${obligations.maxRows} rows`)
+    if (run.copyMasker === undefined) {
+      run.rows++
+      run.bytes += frameBytes
+      return this.#startStream(frameBytes, false)
+    }
+    if (frameBytes > shared.limits.maxMaskedRowBytes) {
+      throw new SallyportError('limit_exceeded', `a row of ${frameBytes} bytes is too long to be masked`, {
+        blame: 'upstream',
+      })
+    }
+    const reader = shared.fromTarget
+    if (!reader.fill(frameBytes)) return false
+    run.rows++
+    run.bytes += frameBytes
+    this.#sendCopyData(run.copyMasker.push(reader.bytes.subarray(reader.position + 5, reader.position + frameBytes)))
+    reader.position += frameBytes
+    return true
+  }
+
+  /** 'c': nothing. */
+  #copyDone(head: Owed, start: number, end: number): boolean {
+    if (head.kind !== 'query' && head.kind !== 'execute') throw unexpected(Backend.CopyDone)
+    const { run } = head
+    if (run.copyMasker !== undefined && !run.isCut) this.#sendCopyData(run.copyMasker.end())
+    run.copyMasker = undefined
+    this.#pass(run.isCut, start, end)
+    return true
+  }
+
+  #sendCopyData(bytes: Buffer): void {
+    if (bytes.length === 0) return
+    this.#shared.toClient
+      .writer()
+      .u8(Backend.CopyData)
+      .i32(bytes.length + 4)
+      .append(bytes)
+  }
+
+  /** 'V': Int32 length (-1 for NULL), bytes. */
+  #functionResponse(head: Owed, start: number, end: number): boolean {
+    const shared = this.#shared
+    if (head.kind !== 'function') throw unexpected(Backend.FunctionCallResponse)
+    const { bytes } = shared.fromTarget
+    const masker = head.run.obligations.masker ?? undefined
+    const length = end - start >= 4 ? bytes.readInt32BE(start) : -2
+    if (length < -1 || (length === -1 ? 0 : length) !== end - start - 4) {
+      throw shared.upstreamViolation('the target sent a malformed FunctionCallResponse')
+    }
+    head.run.rows = 1
+    head.run.bytes = end - start
+    const mask = length === -1 ? undefined : masker?.planRows([unknownColumn(0, 'text')])?.[0]
+    if (mask === undefined) {
+      this.#pass(false, start, end)
+      return true
+    }
+    const cell = new ByteWriter()
+    const result = mask.apply(bytes, start + 4, end, cell)
+    if (result === CELL_UNCHANGED) {
+      this.#pass(false, start, end)
+      return true
+    }
+    const isNull = result === CELL_NULL
+    const out = shared.toClient.writer().u8(Backend.FunctionCallResponse)
+    out.i32(8 + (isNull ? 0 : cell.length)).i32(isNull ? -1 : cell.length)
+    if (!isNull) out.append(cell.view())
+    shared.fromTarget.position = end
+    return true
+  }
+
+  /** Ends a result at its cap: the client gets an error where the next row would stand. */
+  #cut(run: Run, what: string): boolean {
+    const shared = this.#shared
+    run.isCut = true
+    this.#stopRecording(run)
+    shared.answerRun(run, 'failed', '54000', `cut at ${what}`)
+    shared.toClient.send(denialResponse({ reason: 'limit', message: `the result was cut at ${what}` }, 'ERROR'))
+    shared.events.push({ type: 'cancelUpstream' })
+    this.#isSwallowing = shared.owed.peek()?.kind === 'query'
+    if (!this.#isSwallowing) shared.isDiscarding = true
+    return true
+  }
+
+  /** Passes the column names, in which a value may hide as well. */
+  #passNames(isSwallowed: boolean, start: number, end: number): void {
+    const shared = this.#shared
+    const masked =
+      isSwallowed || shared.textMasker === undefined
+        ? undefined
+        : maskRowDescriptionNames(shared.fromTarget.bytes, start, end, shared.textMasker)
+    if (masked === undefined) {
+      this.#pass(isSwallowed, start, end)
+    } else {
+      shared.toClient.send(masked)
+      shared.fromTarget.position = end
+    }
+  }
+
+  #settle(isOwn: boolean, start: number, end: number): boolean {
+    const head = this.#shared.owed.shift()
+    this.#pass(isOwn, start, end)
+    if (head !== undefined) this.#lift(head)
+    return true
+  }
+
+  #pass(isSwallowed: boolean, start: number, end: number): void {
+    const shared = this.#shared
+    if (!isSwallowed) shared.toClient.forward(shared.fromTarget.bytes, start - 5, end)
+    shared.fromTarget.position = end
+  }
+
+  #lift(owed: Owed): void {
+    if (this.#shared.barrier === owed) this.#shared.barrier = undefined
+  }
+
+  #startStream(frameBytes: number, isDropped: boolean): true {
+    this.#streaming = frameBytes
+    this.#isStreamDropped = isDropped
+    this.#stream()
+    return true
+  }
+
+  #stream(): boolean {
+    const shared = this.#shared
+    const reader = shared.fromTarget
+    if (!reader.advance()) {
+      if (!this.#hasEnded) return false
+      shared.close()
+      return true
+    }
+    const count = Math.min(this.#streaming, reader.limit - reader.position)
+    if (!this.#isStreamDropped) shared.toClient.forward(reader.bytes, reader.position, reader.position + count)
+    reader.position += count
+    this.#streaming -= count
+    return true
+  }
+
+  #record(run: Run): void {
+    if (run.obligations.recordLevel !== 'full' || this.#recorded === run) return
+    this.flush()
+    this.#recorded = run
+  }
+
+  #stopRecording(run: Run): void {
+    if (this.#recorded !== run) return
+    this.flush()
+    this.#recorded = undefined
+  }
+}
+
+function unexpected(type: number): SallyportError {
+  return new SallyportError(
+    'upstream_protocol_violation',
+    `the target sent message type \`${String.fromCharCode(type)}\` unasked`,
+  )
+}
+
+function unknownColumn(index: number, format: 'text' | 'csv' | 'binary'): ResultColumn {
+  return {
+    name: `column ${index + 1}`,
+    type: format === 'binary' ? 0 : 25,
+    format: format === 'binary' ? 'binary' : 'text',
+    sources: 'unknown',
+  }
+}
+
+function joinMaskers(first: TextMasker | undefined, second: TextMasker | undefined): TextMasker | undefined {
+  if (first === undefined || first === second) return second
+  if (second === undefined) return first
+  return { maskText: (text) => second.maskText(first.maskText(text)) }
+}

@@ -1,0 +1,114 @@
+import {
+  type Admission,
+  ChunkReader,
+  type CommandAnswer,
+  type ConnectionEvent,
+  Fifo,
+  Outbox,
+  type ProtocolContext,
+  SallyportError,
+  type TextMasker,
+} from '../../core/index.js'
+import type { PostgresLimits } from './options.js'
+import { answerOf, type Owed, type Run } from './pipeline.js'
+import type { ResultPlans } from './results.js'
+import { SessionState } from './session-state.js'
+import { Names } from './statements.js'
+
+/** What both halves of an established connection work on. */
+export class Shared {
+  readonly context: ProtocolContext
+  readonly limits: PostgresLimits
+  readonly plans: ResultPlans
+  readonly events: ConnectionEvent[] = []
+  readonly fromClient = new ChunkReader()
+  readonly fromTarget = new ChunkReader()
+  readonly toClient = new Outbox('downstream', this.events)
+  readonly toTarget = new Outbox('upstream', this.events)
+  readonly names = new Names()
+  readonly state = new SessionState()
+  /** What the target owes, oldest first. */
+  readonly owed = new Fifo<Owed>()
+  admission: Admission | undefined
+  /** Until this is answered no later message is looked at: it may give texts or names another meaning. */
+  barrier: Owed | undefined
+  /** The client's messages are dropped up to its next Sync: something before them in the pipeline failed. */
+  isDiscarding = false
+  /** The target asked for COPY data and the client has not said that it is done. */
+  copyIn: Run | undefined
+  /** Something that may change settings was sent and ReadyForQuery has not come behind it. */
+  hasPendingChange = false
+  /** The same, and the client has not even sent the Sync that would bring ReadyForQuery. */
+  hasOpenChange = false
+  /** DDL ran in this transaction: what is known of the catalogue changes again when it commits. */
+  isCatalogStale = false
+  /** The message of the client that stands at the reader and waits for its verdict. */
+  awaitingId: number | undefined
+  isClosed = false
+
+  constructor(context: ProtocolContext, limits: PostgresLimits, plans: ResultPlans) {
+    this.context = context
+    this.limits = limits
+    this.plans = plans
+  }
+
+  get textMasker(): TextMasker | undefined {
+    return this.admission?.textMasker
+  }
+
+  answer(commandId: number, answer: CommandAnswer): void {
+    this.events.push({ type: 'answer', commandId, answer })
+  }
+
+  /** Says how a run ended, once. */
+  answerRun(run: Run, outcome: CommandAnswer['outcome'], errorCode?: string, errorMessage?: string): void {
+    if (run.isAnswered || run.commandId === 0) return
+    run.isAnswered = true
+    this.answer(run.commandId, answerOf(run, outcome, errorCode, errorMessage))
+  }
+
+  catalogChanged(): void {
+    this.plans.forget()
+    this.events.push({ type: 'catalogChanged' })
+  }
+
+  /** Ends both sides. What was written before still leaves. */
+  close(error?: SallyportError): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    for (let owed = this.owed.shift(); owed !== undefined; owed = this.owed.shift()) this.interrupt(owed)
+    for (const portal of this.names.portals.values()) {
+      this.answerRun(portal.run, portal.run.isSuspended ? 'suspended' : 'interrupted')
+    }
+    if (this.awaitingId !== undefined) this.events.push({ type: 'withdraw', commandId: this.awaitingId })
+    this.toTarget.flush()
+    this.toClient.flush()
+    this.fromClient.clear()
+    this.fromTarget.clear()
+    this.events.push({ type: 'close', side: 'upstream', ...(error === undefined ? {} : { error }) })
+    this.events.push({ type: 'close', side: 'downstream', ...(error === undefined ? {} : { error }) })
+  }
+
+  /** The target will not do this any more. */
+  interrupt(owed: Owed): void {
+    switch (owed.kind) {
+      case 'query':
+      case 'function':
+        this.answerRun(owed.run, 'interrupted')
+        break
+      case 'execute':
+        this.answerRun(owed.run, 'interrupted')
+        break
+      case 'parse':
+        if (!owed.isOwn) this.answer(owed.commandId, { outcome: 'interrupted', tags: [], rows: 0, bytes: 0 })
+        break
+      default:
+        break
+    }
+  }
+
+  /** A wrong turn of the target: nothing it says is believed any more. */
+  upstreamViolation(problem: string): SallyportError {
+    return new SallyportError('upstream_protocol_violation', problem)
+  }
+}

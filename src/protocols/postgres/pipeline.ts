@@ -1,0 +1,119 @@
+import type { CommandAnswer, Obligations, RowPlan, SqlFacts, SqlSessionState } from '../../core/index.js'
+import type { CopyMasker } from './copy-rows.js'
+
+/** The running of one permitted command: what its results are masked and capped by, and what came of it. */
+export interface Run {
+  readonly commandId: number
+  readonly facts: SqlFacts
+  readonly obligations: Obligations
+  readonly tags: string[]
+  rows: number
+  bytes: number
+  /** Whose description names the columns it returns, where no RowDescription comes with the rows. */
+  described: Statement | Portal | undefined
+  /** Of the result set being received. Undefined: its rows pass untouched. */
+  plan: RowPlan | undefined
+  isPlanned: boolean
+  copyMasker: CopyMasker | undefined
+  /** A cap was reached: the rest of its answers is swallowed. */
+  isCut: boolean
+  isAnswered: boolean
+  isSuspended: boolean
+}
+
+export function newRun(commandId: number, facts: SqlFacts, obligations: Obligations): Run {
+  return {
+    commandId,
+    facts,
+    obligations,
+    tags: [],
+    rows: 0,
+    bytes: 0,
+    described: undefined,
+    plan: undefined,
+    isPlanned: false,
+    copyMasker: undefined,
+    isCut: false,
+    isAnswered: false,
+    isSuspended: false,
+  }
+}
+
+export function answerOf(
+  run: Run,
+  outcome: CommandAnswer['outcome'],
+  errorCode?: string,
+  errorMessage?: string,
+): CommandAnswer {
+  return {
+    outcome,
+    tags: run.tags,
+    rows: run.rows,
+    bytes: run.bytes,
+    ...(errorCode === undefined ? {} : { errorCode }),
+    ...(errorMessage === undefined ? {} : { errorMessage }),
+  }
+}
+
+/** A prepared statement, by Parse or by SQL-level PREPARE. */
+export interface Statement {
+  readonly text: string
+  readonly facts: SqlFacts
+  /** Types of its parameters as far as Parse named them; 0 elsewhere. */
+  readonly parameterTypes: readonly number[]
+  /** When it was parsed. Undefined for SQL-level PREPARE. */
+  readonly state: SqlSessionState | undefined
+  /** The body of its RowDescription; `none` after NoData; undefined while not described. */
+  description: Buffer | 'none' | undefined
+}
+
+/** A portal by Bind, or a cursor by DECLARE. */
+export interface Portal {
+  readonly text: string
+  readonly facts: SqlFacts
+  readonly statement: Statement | undefined
+  readonly resultFormats: readonly number[]
+  /** When it was bound. */
+  readonly state: SqlSessionState
+  readonly survivesTransaction: boolean
+  description: Buffer | 'none' | undefined
+  run: Run
+}
+
+/** One message that was sent upstream and what the target still owes for it, in order. */
+export type Owed =
+  | {
+      readonly kind: 'query'
+      readonly run: Run
+      /** The statement whose result comes next. */
+      statement: number
+      hasFailed: boolean
+    }
+  | { readonly kind: 'function'; readonly run: Run; hasFailed: boolean }
+  | {
+      readonly kind: 'parse'
+      readonly name: string
+      readonly statement: Statement
+      /** What the unnamed statement was before. */
+      readonly previous: Statement | undefined
+      readonly commandId: number
+      readonly isOwn: boolean
+    }
+  | { readonly kind: 'bind'; readonly name: string; readonly previous: Portal | undefined; readonly portal: Portal }
+  | { readonly kind: 'describe'; readonly target: Statement | Portal; readonly isOwn: boolean }
+  | { readonly kind: 'execute'; readonly portal: Portal; readonly run: Run }
+  | {
+      readonly kind: 'close'
+      readonly statement?: readonly [string, Statement]
+      readonly portal?: readonly [string, Portal]
+      readonly isOwn: boolean
+    }
+  | { readonly kind: 'sync'; readonly isOwn: boolean }
+  /** A syntax error of our own, whose text becomes the denial. */
+  | {
+      readonly kind: 'refusal'
+      /** What the client is told. */
+      readonly response: Buffer
+      readonly isSimple: boolean
+      isTold: boolean
+    }

@@ -1,0 +1,130 @@
+import {
+  combineStatementFacts,
+  type SessionEffect,
+  type SqlFacts,
+  type SqlSessionState,
+  type SqlStatementFacts,
+  unparsedFacts,
+} from '../../core/index.js'
+import { newRun, type Portal, type Statement } from './pipeline.js'
+
+/**
+ * Which text stands behind each prepared statement, portal and cursor of one session, by whichever way it was made.
+ *
+ * INVARIANT: a name that is not here is never run: the client is told that it does not exist.
+ */
+export class Names {
+  readonly statements = new Map<string, Statement>()
+  readonly portals = new Map<string, Portal>()
+
+  /**
+   * The facts of a command with EXECUTE, FETCH and MOVE replaced by what they run. The same object where there is
+   * nothing to replace.
+   */
+  effective(facts: SqlFacts): SqlFacts {
+    let isSame = true
+    for (const statement of facts.statements) {
+      if (statement.runs !== undefined) isSame = false
+    }
+    if (isSame) return facts
+    const prepared = new Map<string, SqlStatementFacts>()
+    const cursors = new Map<string, SqlStatementFacts>()
+    const statements: SqlStatementFacts[] = []
+    for (const statement of facts.statements) {
+      for (const effect of statement.effects) {
+        if (effect.kind === 'prepare') prepared.set(effect.name, effect.statement)
+        if (effect.kind === 'declare-cursor') cursors.set(effect.name, effect.statement)
+      }
+      if (statement.runs === undefined) {
+        statements.push(statement)
+        continue
+      }
+      const { kind, name } = statement.runs
+      const inner =
+        kind === 'prepared'
+          ? (prepared.get(name) ?? only(this.statements.get(name)?.facts))
+          : (cursors.get(name) ?? only(this.portals.get(name)?.facts))
+      // Fails closed: nobody can say what runs.
+      if (inner === undefined)
+        return unparsedFacts(`the ${kind === 'prepared' ? 'prepared statement' : 'cursor'} it runs is not known`)
+      statements.push(runOf(statement, inner))
+    }
+    return combineStatementFacts(statements, facts.shape)
+  }
+
+  /** A statement with this effect completed. */
+  apply(effect: SessionEffect, text: string, state: SqlSessionState): void {
+    switch (effect.kind) {
+      case 'prepare':
+        this.statements.set(effect.name, {
+          text,
+          facts: factsOf(effect.statement),
+          parameterTypes: [],
+          state: undefined,
+          description: undefined,
+        })
+        break
+      case 'deallocate':
+        if (effect.name === undefined) this.statements.clear()
+        else this.statements.delete(effect.name)
+        break
+      case 'declare-cursor': {
+        const facts = factsOf(effect.statement)
+        this.portals.set(effect.name, {
+          text,
+          facts,
+          statement: undefined,
+          resultFormats: [],
+          state,
+          survivesTransaction: effect.holds,
+          description: undefined,
+          run: newRun(0, facts, {}),
+        })
+        break
+      }
+      case 'close-cursor':
+        if (effect.name === undefined) this.portals.clear()
+        else this.portals.delete(effect.name)
+        break
+      case 'discard-all':
+        this.statements.clear()
+        this.portals.clear()
+        break
+      default:
+        break
+    }
+  }
+}
+
+function only(facts: SqlFacts | undefined): SqlStatementFacts | undefined {
+  return facts?.statements.length === 1 ? facts.statements[0] : undefined
+}
+
+function factsOf(statement: SqlStatementFacts): SqlFacts {
+  return combineStatementFacts([statement], statement.verb)
+}
+
+/** EXECUTE does what the prepared statement does; its own parameters may call functions as well. */
+function runOf(outer: SqlStatementFacts, inner: SqlStatementFacts): SqlStatementFacts {
+  const { runs: _runs, ...rest } = outer
+  const combined = combineStatementFacts(
+    [{ ...rest, class: hasHarmlessArguments(outer) ? 'read' : 'unknown' }, inner],
+    '',
+  )
+  return {
+    ...inner,
+    class: combined.class,
+    certainty: combined.certainty,
+    tables: combined.tables,
+    columns: combined.columns,
+    functions: combined.functions,
+    effects: [...outer.effects, ...inner.effects],
+    isDynamic: combined.isDynamic,
+  }
+}
+
+function hasHarmlessArguments(outer: SqlStatementFacts): boolean {
+  return outer.functions.every(
+    (call) => (call.volatility === 'immutable' || call.volatility === 'stable') && call.hazards.length === 0,
+  )
+}
