@@ -19,7 +19,9 @@ describe('the source files', () => {
   })
 
   it('have names in kebab-case', () => {
-    const others = files.filter((file) => !/^(?:[a-z0-9]+(?:-[a-z0-9]+)*\/)*[a-z0-9-]+(?:\.generated|\.d)?\.ts$/.test(file))
+    const others = files.filter(
+      (file) => !/^(?:[a-z0-9]+(?:-[a-z0-9]+)*\/)*[a-z0-9-]+(?:\.generated|\.d)?\.ts$/.test(file),
+    )
     expect(others).toEqual([])
   })
 
