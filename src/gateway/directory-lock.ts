@@ -1,4 +1,4 @@
-import { open, readFile, rename, unlink } from 'node:fs/promises'
+import { link, readFile, rename, unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { SallyportError } from '../core/index.js'
 
@@ -21,10 +21,10 @@ export async function takeDirectoryLock(directory: string): Promise<() => Promis
   const mine: Holder = { pid: process.pid, startedAtUnixMs: Math.trunc(performance.timeOrigin) }
   for (let attempt = 0; attempt < 3; attempt++) {
     if (await tryCreate(path, JSON.stringify(mine))) {
-      let isHeld = true
+      let isMine = true
       return async () => {
-        if (!isHeld) return
-        isHeld = false
+        if (!isMine) return
+        isMine = false
         await unlink(path)
       }
     }
@@ -32,14 +32,7 @@ export async function takeDirectoryLock(directory: string): Promise<() => Promis
     if (holder !== undefined) {
       throw new SallyportError('recorder_unavailable', `process ${holder} records into \`${directory}\` already`)
     }
-    // Moved away rather than removed: of two processes that find the same stale lock, one moves it and the other starts over.
-    const stale = `${path}.${process.pid}.stale`
-    try {
-      await rename(path, stale)
-      await unlink(stale)
-    } catch (error) {
-      if (!isMissing(error)) throw error
-    }
+    await removeStale(path)
   }
   throw new SallyportError('recorder_unavailable', `the lock of \`${directory}\` cannot be taken`)
 }
@@ -54,24 +47,41 @@ export async function directoryHolder(directory: string): Promise<number | undef
     throw error
   }
   const holder = parseHolder(text)
-  // A lock cut short by a crash was never held.
-  if (holder === undefined) return undefined
-  if (holder.pid === process.pid) {
-    return holder.startedAtUnixMs === Math.trunc(performance.timeOrigin) ? holder.pid : undefined
-  }
-  return isAlive(holder.pid) ? holder.pid : undefined
+  return isHeld(holder) ? holder.pid : undefined
 }
 
+/** Linked into place, so that a lock is never seen without what it says. */
 async function tryCreate(path: string, text: string): Promise<boolean> {
+  const own = `${path}.${process.pid}`
+  await writeFile(own, text, { mode: 0o600 })
   try {
-    const file = await open(path, 'wx', 0o600)
-    await file.writeFile(text)
-    await file.close()
+    await link(own, path)
     return true
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return false
     throw error
+  } finally {
+    await unlink(own)
   }
+}
+
+/** Moved away rather than removed: what another process put there in the meantime is noticed and put back. */
+async function removeStale(path: string): Promise<void> {
+  const moved = `${path}.${process.pid}.stale`
+  try {
+    await rename(path, moved)
+    if (isHeld(parseHolder(await readFile(moved, 'utf8')))) await link(moved, path)
+    await unlink(moved)
+  } catch (error) {
+    if (!isMissing(error)) throw error
+  }
+}
+
+function isHeld(holder: Holder | undefined): holder is Holder {
+  if (holder === undefined) return false
+  return holder.pid === process.pid
+    ? holder.startedAtUnixMs === Math.trunc(performance.timeOrigin)
+    : isAlive(holder.pid)
 }
 
 function parseHolder(text: string): Holder | undefined {

@@ -18,7 +18,7 @@ export function formatEntry(entry: ReplayEntry, options: FormatOptions = {}): re
   if (event === undefined) return [`${mark} ${entry.line} not a readable line of ${entry.raw.length} bytes`]
   if (event['type'] === 'output' && options.omitOutput === true) return []
   const [headline, ...block] = describe(event)
-  return [`${mark} ${entry.line} ${timeOf(event['at'])} ${headline ?? ''}`, ...block.map((line) => `    | ${line}`)]
+  return [`${mark} ${entry.line} ${timeOf(event['at'])} ${headline ?? ''}`, ...block.map((line) => `    ${line}`)]
 }
 
 /** A headline, then the lines of the text that belongs to it. */
@@ -92,10 +92,10 @@ function describeCommand(event: Members): string[] {
 function describeOutput(event: Members): string[] {
   const { utf8, base64 } = event
   const head = `output of ${show(event['commandId'])} on ${show(event['channel'])}`
-  if (typeof utf8 === 'string') return [head, ...printableLines(utf8)]
+  if (typeof utf8 === 'string') return [head, ...quoted(utf8)]
   const bytes = Buffer.from(typeof base64 === 'string' ? base64 : '', 'base64')
   // Byte by byte: what is not text must not become text by a decoder's guess.
-  return [`${head}, ${bytes.length} bytes`, ...printableLines(bytes.toString('latin1'))]
+  return [`${head}, ${bytes.length} bytes`, ...quoted(bytes.toString('latin1'))]
 }
 
 function outcomeOf(answer: Members): string {
@@ -124,7 +124,12 @@ function show(value: unknown): string {
 }
 
 function textLines(value: unknown): string[] {
-  return typeof value === 'string' ? printableLines(value) : []
+  return typeof value === 'string' ? quoted(value) : []
+}
+
+/** Behind a bar, which no line of ours begins with. */
+function quoted(text: string): string[] {
+  return printableLines(text).map((line) => `| ${line}`)
 }
 
 function timeOf(at: unknown): string {

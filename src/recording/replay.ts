@@ -23,6 +23,7 @@ export interface ReplayEntry {
  * Reads a recording event by event and verifies it on the way. Lines behind the first bad one are still given, marked.
  *
  * @returns the result of the verification, when all is read
+ * @throws SallyportError `limit_exceeded` when a line is longer than `maxLineBytes`
  */
 export async function* replayRecording(
   source: RecordingSource,
