@@ -53,6 +53,8 @@ export interface DriverPorts {
   catalog?(client: AdmittedClient): CatalogSource
   /** Somebody wants another session's command cancelled; there is no answer either way. */
   cancel?(target: CancelTarget): void
+  /** This session's own running command has reached a cap: have the target cancel it, where there is a way to. */
+  cancelUpstream?(): void
 }
 
 /** Told what happens, for logs and metrics. Must not throw. */
@@ -61,6 +63,8 @@ export interface DriverObserver {
   rejected?(denial: Denial, user: string): void
   judged?(command: Command, judgement: Judgement, session: Session): void
   answered?(commandId: number, answer: CommandAnswer, session: Session): void
+  /** The connection refused a message itself, before any rule saw it. */
+  refused?(via: string, denial: Denial, session: Session | undefined): void
   /** A side is being closed because of this. */
   failed?(error: SallyportError): void
 }

@@ -323,6 +323,12 @@ export class Driver {
       case 'withdraw':
         this.#session?.withdraw(event.commandId)
         return
+      case 'cancelUpstream':
+        this.#options.ports.cancelUpstream?.()
+        return
+      case 'refused':
+        this.#observer?.refused?.(event.via, event.denial, this.#session)
+        return
       case 'ready':
         if (this.#client !== undefined && this.#session !== undefined) {
           this.#observer?.ready?.(this.#client, this.#session)

@@ -6,12 +6,17 @@ import type { Peer } from './peer.js'
 /** How long a side may take to close after our last words were sent. Long enough for a slow link, short enough not to pile up. */
 const LINGER_MS = 2_000
 
+export interface StreamPeerOptions {
+  readonly isReadElsewhere?: boolean
+}
+
 /**
  * A Node stream, such as a socket, as one side of a driver. Reads in flowing mode: between the driver's
  * return and the next chunk nothing is buffered in the stream.
  */
 export class StreamPeer implements Peer {
   #stream: Duplex
+  #isReadElsewhere: boolean
   #driver: Driver | undefined
   #side: Side = 'downstream'
   #isPaused = false
@@ -28,8 +33,10 @@ export class StreamPeer implements Peer {
     this.#error = error
   }
 
-  constructor(stream: Duplex) {
+  /** @param options.isReadElsewhere chunks reach the driver by another way than `data` events (a socket's `onread`) */
+  constructor(stream: Duplex, options: StreamPeerOptions = {}) {
     this.#stream = stream
+    this.#isReadElsewhere = options.isReadElsewhere ?? false
     // From the start: an error before the driver is bound must not be thrown into the process.
     stream.on('error', this.#onError)
   }
@@ -58,16 +65,17 @@ export class StreamPeer implements Peer {
   }
 
   /** Goes on with another stream in place of the one {@link StreamPeer.release released}. */
-  replace(stream: Duplex): void {
+  replace(stream: Duplex, options: StreamPeerOptions = {}): void {
     this.#stream = stream
+    this.#isReadElsewhere = options.isReadElsewhere ?? false
     stream.on('error', this.#onError)
     this.#isPaused = false
-    this.#listen()
+    if (this.#driver !== undefined) this.#listen()
   }
 
   #listen(): void {
     const stream = this.#stream
-    stream.on('data', this.#onData)
+    if (!this.#isReadElsewhere) stream.on('data', this.#onData)
     stream.on('end', this.#onEnd)
     stream.on('drain', this.#onDrain)
     stream.on('close', this.#onClose)

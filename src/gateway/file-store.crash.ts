@@ -1,0 +1,31 @@
+// Run by file-store.test.ts in a process of its own, to be killed while it records: says on stdout, number by
+// number, which commands are safe.
+import { writeSync } from 'node:fs'
+import { createRecorder } from '../recording/index.js'
+import { command, header } from '../recording/fixtures.js'
+import { openFileRecordStore } from './file-store.js'
+
+const [directory = '', sessionId = ''] = process.argv.slice(2)
+const clock = { nowUnixMs: (): number => Date.now() }
+const store = await openFileRecordStore({ directory, clock })
+const recorder = createRecorder({
+  store,
+  clock,
+  schedule: (delayMs, run) => {
+    const timer = setTimeout(run, delayMs)
+    return () => clearTimeout(timer)
+  },
+})
+const session = recorder.open(header(sessionId))
+
+async function work(first: number, step: number): Promise<void> {
+  for (let id = first; ; id += step) {
+    session.command(command(id, `select ${id}, '${'x'.repeat(id % 3_000)}'`))
+    await session.flushed()
+    writeSync(1, `${id}\n`)
+    session.answer(id, { outcome: 'completed', tags: ['SELECT 1'], rows: 1, bytes: 9 }, Date.now())
+  }
+}
+
+// Several at once, so that the process dies with lines in every state.
+await Promise.all([1, 2, 3, 4].map((first) => work(first, 4)))

@@ -1,0 +1,69 @@
+import type { OnReadOpts } from 'node:net'
+import type { Duplex } from 'node:stream'
+import type { Driver } from '../streams/driver.js'
+import { BULK_THRESHOLD_BYTES, type ReadBuffers } from './read-buffers.js'
+
+/**
+ * Reads one upstream socket into borrowed memory; see {@link ReadBuffers}.
+ *
+ * INVARIANT: a bulk buffer is read into again only when no write of a view of it is outstanding. Where the
+ * client's transport did not take everything at once, the reader turns to another buffer and leaves the one
+ * in use to the garbage collector, which frees it when the write is done.
+ */
+export class UpstreamReader {
+  readonly #driver: Driver
+  readonly #buffers: ReadBuffers
+  readonly #downstream: () => Duplex
+  readonly #canLend: () => boolean
+  #own: Uint8Array | undefined
+  #lastReadBytes = 0
+
+  /**
+   * @param downstream the client's transport as it is now
+   * @param canLend false where the client's transport always finishes its writes later (TLS)
+   */
+  constructor(driver: Driver, buffers: ReadBuffers, downstream: () => Duplex, canLend: () => boolean) {
+    this.#driver = driver
+    this.#buffers = buffers
+    this.#downstream = downstream
+    this.#canLend = canLend
+  }
+
+  /** For `net.connect` and `tls.connect`. */
+  readonly onread: OnReadOpts = {
+    buffer: () => this.#next() as Uint8Array<ArrayBuffer>,
+    callback: (bytes, buffer) => {
+      this.#read(bytes, buffer)
+      // Pausing is the driver's business, by `pause()`.
+      return true
+    },
+  }
+
+  #next(): Uint8Array {
+    if (this.#lastReadBytes >= BULK_THRESHOLD_BYTES && !this.#driver.isIdle && this.#canLend()) {
+      this.#own ??= this.#buffers.borrow()
+      return this.#own
+    }
+    this.release()
+    return this.#buffers.shared
+  }
+
+  #read(bytes: number, buffer: Uint8Array): void {
+    this.#lastReadBytes = bytes
+    if (buffer !== this.#own) {
+      const copy = Buffer.allocUnsafe(bytes)
+      copy.set(buffer.subarray(0, bytes))
+      this.#driver.receive('upstream', copy)
+      return
+    }
+    this.#driver.receive('upstream', buffer.subarray(0, bytes), true)
+    if (this.#downstream().writableLength > 0) this.#own = undefined
+  }
+
+  /** Gives back what is borrowed. */
+  release(): void {
+    if (this.#own === undefined) return
+    this.#buffers.giveBack(this.#own)
+    this.#own = undefined
+  }
+}

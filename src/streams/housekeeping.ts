@@ -1,0 +1,47 @@
+import type { Policy, Resource, SqlAnalyzer } from '../core/index.js'
+import type { Judgement, Session } from '../enforcement/types.js'
+
+const PERMITTED: Judgement = {
+  permitted: true,
+  obligations: {},
+  outcome: {
+    effect: 'allow',
+    reason: 'rule',
+    matchedRuleIds: [],
+    masks: { columns: [], detectors: [] },
+    recordLevel: 'none',
+    alerts: [],
+  },
+}
+
+const POLICY: Policy = {
+  digest: 'housekeeping',
+  decide: () => {
+    throw new Error('housekeeping asks no policy')
+  },
+  sessionMasks: { columns: [], detectors: [] },
+}
+
+/**
+ * A session for what the gateway itself asks of a target, such as its catalogue: all is permitted, nothing is
+ * masked or recorded.
+ *
+ * INVARIANT: no text of a client ever runs in it.
+ */
+export function housekeepingSession(resource: Resource, analyzer: SqlAnalyzer): Session {
+  return {
+    id: 'housekeeping',
+    subject: { id: 'sallyport', type: 'service' },
+    resource,
+    policy: POLICY,
+    analyzer: () => analyzer,
+    textMasker: undefined,
+    judge: () => PERMITTED,
+    withdraw: () => {},
+    answered: () => {},
+    output: () => {},
+    failure: undefined,
+    onFailure: () => {},
+    end: () => Promise.resolve(),
+  }
+}
