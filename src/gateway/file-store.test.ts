@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createRecorder, segmentName, verifyRecording, type Recorder } from '../recording/index.js'
-import { command, header } from '../recording/fixtures.js'
+import { command, header, TestWorld } from '../recording/fixtures.js'
 import { LOCK_FILE } from './directory-lock.js'
 import { openFileRecordStore, type FileRecordStore } from './file-store.js'
 
@@ -92,10 +92,12 @@ describe('openFileRecordStore', () => {
   it('REC-4 seals at start what a crash left open, and leaves alone what was changed', async () => {
     const store = await openStore()
     const recorder = recorderOver(store)
+    const world = new TestWorld()
     for (const id of ['whole', 'torn', 'changed']) {
-      const session = recorder.open(header(id))
+      const session = world.recorder().open(header(id))
       session.command(command(1, 'select 1'))
       await session.flushed()
+      await writeFile(join(directory, segmentName(id, 1)), world.store.bytes(segmentName(id, 1)))
     }
     await recorder.open(header('closed')).close('done')
     await appendFile(join(directory, segmentName('torn', 1)), '{"seq":3,"type":"comm')
