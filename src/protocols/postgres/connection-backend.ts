@@ -21,6 +21,7 @@ import { createCopyMasker } from './copy-rows.js'
 import { isAsciiSafeEncoding } from './encodings.js'
 import { maskErrorOrNotice, maskNotification, maskParameterStatus, maskRowDescriptionNames } from './mask-messages.js'
 import { Backend } from './message-types.js'
+import { copyFail } from './messages.js'
 import type { Owed, Run } from './pipeline.js'
 import { denialResponse } from './refusal.js'
 import { describedTables, type PlanRequest } from './results.js'
@@ -189,6 +190,8 @@ export class BackendHalf {
         break
     }
     if (this.#isSwallowing) {
+      // The client does not know of this COPY and will send nothing.
+      if (type === Backend.CopyInResponse) shared.toTarget.send(copyFail('the command was cut'))
       reader.position = end
       return true
     }

@@ -71,13 +71,19 @@ export class FrontendHalf {
     this.#shared = shared
   }
 
-  /** Nothing of the client waits to be sent on. */
+  /** Something of the client waits for a verdict or a description. */
   get isWaiting(): boolean {
     return this.#awaiting !== undefined || this.#describing !== undefined
   }
 
   get hasEnded(): boolean {
     return this.#hasEnded
+  }
+
+  /** The session is over: what was permitted and not sent will not be. */
+  abandon(): void {
+    if (this.#describing !== undefined) this.#shared.answerRun(this.#describing.run, 'interrupted')
+    this.#describing = undefined
   }
 
   end(): void {
@@ -125,8 +131,7 @@ export class FrontendHalf {
     const awaiting = this.#take(commandId)
     if (awaiting === undefined) return
     const shared = this.#shared
-    const isExtended = awaiting.type !== Frontend.Query && awaiting.type !== Frontend.FunctionCall
-    if (isExtended && shared.isDiscarding) {
+    if (shared.isDiscarding) {
       // An error of an earlier message overtook the verdict: the server would ignore this one, too.
       shared.answer(commandId, { outcome: 'interrupted', tags: [], rows: 0, bytes: 0 })
       this.#drop(awaiting.frameBytes)
@@ -686,7 +691,7 @@ export class FrontendHalf {
   #refuseMessage(type: number, frameBytes: number, name: string, denial: Denial): void {
     const shared = this.#shared
     const isSimple = type === Frontend.Query || type === Frontend.FunctionCall
-    if (shared.isDiscarding && !isSimple) {
+    if (shared.isDiscarding) {
       this.#startStream(frameBytes, true)
       return
     }

@@ -45,6 +45,8 @@ export class Shared {
   /** The message of the client that stands at the reader and waits for its verdict. */
   awaitingId: number | undefined
   isClosed = false
+  /** Told before the last events leave. */
+  onClose: () => void = () => undefined
 
   constructor(context: ProtocolContext, limits: PostgresLimits, plans: ResultPlans) {
     this.context = context
@@ -76,6 +78,7 @@ export class Shared {
   close(error?: SallyportError): void {
     if (this.isClosed) return
     this.isClosed = true
+    this.onClose()
     for (let owed = this.owed.shift(); owed !== undefined; owed = this.owed.shift()) this.interrupt(owed)
     for (const portal of this.names.portals.values()) {
       this.answerRun(portal.run, portal.run.isSuspended ? 'suspended' : 'interrupted')

@@ -47,6 +47,7 @@ export class PostgresConnection implements Connection {
     const shared = new Shared(context, limitsOf(options), plans)
     this.#shared = shared
     this.#frontend = new FrontendHalf(shared)
+    shared.onClose = () => this.#frontend.abandon()
     this.#backend = new BackendHalf(shared)
     this.#downstream = new DownstreamLogin(
       context,

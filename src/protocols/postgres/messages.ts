@@ -163,6 +163,11 @@ export function closeMessage(kind: 'S' | 'P', name: string): Buffer {
   return message(Frontend.Close, (w) => w.u8(kind.charCodeAt(0)).cstring(name))
 }
 
+/** 'f': String reason. */
+export function copyFail(reason: string): Buffer {
+  return message(Frontend.CopyFail, (w) => w.cstring(reason))
+}
+
 /** 'S': nothing. */
 export function sync(): Buffer {
   return message(Frontend.Sync, () => undefined)
