@@ -1,0 +1,75 @@
+import type { ColumnMaskSpec, ColumnSource, MaskStrategy, ResultColumn } from '../core/index.js'
+import { REDACT, stricter } from './strategies.js'
+
+/** How far a mask's names and a source agree. `possible`: only because a part of the source is not known. */
+type Agreement = 'no' | 'possible' | 'exact'
+
+type NameTest = (name: string | undefined) => Agreement
+
+/** A column mask with its names ready to be compared. */
+export interface CompiledSpec {
+  readonly strategy: MaskStrategy
+  readonly schema: NameTest
+  readonly table: NameTest
+  readonly column: NameTest
+}
+
+export function compileSpec(spec: ColumnMaskSpec): CompiledSpec {
+  return {
+    strategy: spec.strategy,
+    schema: nameTest(spec.schema),
+    table: nameTest(spec.table),
+    column: nameTest(spec.column),
+  }
+}
+
+function nameTest(pattern: string | undefined): NameTest {
+  if (pattern === undefined || pattern === '*') return () => 'exact'
+  const matches = pattern.includes('*') ? glob(pattern) : (name: string) => name === pattern
+  return (name) => (name === undefined ? 'possible' : matches(name) ? 'exact' : 'no')
+}
+
+/** Runs of `*` stand for anything. No regular expression: names may hold whatever a server lets them. */
+function glob(pattern: string): (name: string) => boolean {
+  const parts = pattern.split('*')
+  const first = parts[0] as string
+  const last = parts[parts.length - 1] as string
+  const middle = parts.slice(1, -1)
+  return (name) => {
+    if (name.length < first.length + last.length || !name.startsWith(first) || !name.endsWith(last)) return false
+    let at = first.length
+    for (const part of middle) {
+      const found = name.indexOf(part, at)
+      if (found < 0) return false
+      at = found + part.length
+    }
+    return at <= name.length - last.length
+  }
+}
+
+/** The strategy for a result column, or undefined when no column mask concerns it. */
+export function strategyFor(column: ResultColumn, specs: readonly CompiledSpec[]): MaskStrategy | undefined {
+  let chosen: MaskStrategy | undefined
+  for (const spec of specs) {
+    const agreement = agreementWith(column, spec)
+    if (agreement === 'no') continue
+    // Of a value that is only made from the column nobody knows which part is which: all of it goes.
+    const isWhole = agreement === 'exact' || spec.strategy.kind === 'null'
+    chosen = stricter(chosen, isWhole ? spec.strategy : REDACT)
+  }
+  return chosen
+}
+
+function agreementWith(column: ResultColumn, spec: CompiledSpec): Agreement {
+  if (column.origin !== undefined) return agree(column.origin, spec)
+  if (column.sources === 'unknown') return 'possible'
+  return column.sources.some((source) => agree(source, spec) !== 'no') ? 'possible' : 'no'
+}
+
+function agree(source: ColumnSource, spec: CompiledSpec): Agreement {
+  const schema = spec.schema(source.schema)
+  const table = spec.table(source.table)
+  const column = source.column === '*' ? 'possible' : spec.column(source.column)
+  if (schema === 'no' || table === 'no' || column === 'no') return 'no'
+  return schema === 'exact' && table === 'exact' && column === 'exact' ? 'exact' : 'possible'
+}

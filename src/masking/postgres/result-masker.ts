@@ -1,0 +1,38 @@
+import type { CellMask, MaskSet, ResultColumn, ResultMasker, RowPlan, TextMasker } from '../../core/index.js'
+import type { KeyedHash } from '../keyed-hash.js'
+import { type CompiledSpec, compileSpec, strategyFor } from '../match-columns.js'
+import type { Replacer } from '../replacer.js'
+import { columnMask } from './column-mask.js'
+import { detectMask } from './detect-mask.js'
+
+/** Plans for the results of one set of masks. */
+export class PostgresResultMasker implements ResultMasker {
+  readonly #specs: readonly CompiledSpec[]
+  readonly #replacer: Replacer | undefined
+  readonly #text: TextMasker | undefined
+  readonly #hash: KeyedHash
+
+  constructor(set: MaskSet, hash: KeyedHash, replacer: Replacer | undefined, text: TextMasker | undefined) {
+    this.#specs = set.columns.map(compileSpec)
+    this.#hash = hash
+    this.#replacer = replacer
+    this.#text = text
+  }
+
+  planRows(columns: readonly ResultColumn[]): RowPlan | undefined {
+    const plan = columns.map((column) => this.#mask(column))
+    return plan.some((mask) => mask !== undefined) ? plan : undefined
+  }
+
+  maskText(text: Uint8Array): Uint8Array {
+    return this.#text === undefined ? text : this.#text.maskText(text)
+  }
+
+  #mask(column: ResultColumn): CellMask | undefined {
+    const strategy = strategyFor(column, this.#specs)
+    if (strategy !== undefined) return columnMask(column.type, column.format, strategy, this.#hash)
+    if (this.#replacer === undefined) return undefined
+    const labels = column.origin === undefined ? [column.name] : [column.name, column.origin.column]
+    return detectMask(column.type, column.format, { replacer: this.#replacer, hash: this.#hash, labels })
+  }
+}

@@ -1,0 +1,19 @@
+import { ByteWriter, CELL_UNCHANGED, type TextMasker } from '../core/index.js'
+import { DetectingMask } from './detecting-mask.js'
+import type { Replacer } from './replacer.js'
+
+/** Masks texts that stand outside of results: messages, parameter values, names. */
+export class DetectingTextMasker implements TextMasker {
+  readonly #mask: DetectingMask
+  readonly #target = new ByteWriter()
+
+  constructor(replacer: Replacer) {
+    this.#mask = new DetectingMask(replacer, { isNullable: false })
+  }
+
+  maskText(text: Uint8Array): Uint8Array {
+    this.#target.clear()
+    const length = this.#mask.apply(text, 0, text.length, this.#target)
+    return length === CELL_UNCHANGED ? text : Uint8Array.prototype.slice.call(this.#target.view())
+  }
+}
