@@ -1,0 +1,5 @@
+export { loginRefused, type Identity, type IdentityRequest, type IdentityVerdict } from './types.js'
+export { staticUsers, type StaticUser, type StaticUsersOptions } from './static-users.js'
+export { createToken, digestToken, tokens, TokenStore, type IssuedToken, type TokensOptions } from './tokens.js'
+export { clientCertificates, type ClientCertificatesOptions } from './client-certificates.js'
+export { inProcess } from './in-process.js'
