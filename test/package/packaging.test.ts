@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -28,6 +28,29 @@ function run(text: string, type: 'module' | 'commonjs'): unknown {
     encoding: 'utf8',
   })
   return JSON.parse(printed) as unknown
+}
+
+/** What the compiler says about files in the consumer's folder; empty when it has nothing to say. */
+function typeProblems(files: readonly string[], moduleResolution: string): string {
+  const modules = join(consumer.folder, 'node_modules')
+  for (const name of ['typescript', '@types/node', 'pg', '@types/pg', 'postgres']) {
+    if (!existsSync(join(modules, name))) link(name, modules)
+  }
+  const compilerOptions = {
+    target: 'ES2023',
+    module: moduleResolution === 'Bundler' ? 'ESNext' : moduleResolution,
+    moduleResolution,
+    strict: true,
+    exactOptionalPropertyTypes: true,
+    // The declarations themselves must hold too.
+    skipLibCheck: false,
+    noEmit: true,
+    types: ['node'],
+  }
+  writeFileSync(join(consumer.folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
+  const tsc = join(modules, 'typescript', 'bin', 'tsc')
+  const { stdout, stderr } = spawnSync(process.execPath, [tsc, '--project', consumer.folder], { encoding: 'utf8' })
+  return stdout + stderr
 }
 
 const importAll = `
@@ -95,17 +118,23 @@ describe('the packed package', () => {
     expect(consumer.packedFiles).toContain('README.md')
   })
 
+  it('type-checks the programs of the README', () => {
+    const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
+    // A block without imports is a fragment, there to show a shape.
+    const programs = [...readme.matchAll(/^```ts\n([\s\S]*?)^```$/gm)]
+      .map(([, program]) => program ?? '')
+      .filter((program) => program.includes('import '))
+    const files = programs.map((_, index) => `readme-${index}.mts`)
+    for (const [index, file] of files.entries()) writeFileSync(join(consumer.folder, file), programs[index] ?? '')
+    expect(files.length === 0 ? '' : typeProblems(files, 'NodeNext')).toBe('')
+  }, 120_000)
+
   it.each([
-    ['NodeNext', 'consumer.mts'],
-    ['NodeNext', 'consumer.cts'],
-    ['Bundler', 'consumer.mts'],
+    { moduleResolution: 'NodeNext', files: ['consumer.mts', 'consumer.cts'] },
+    { moduleResolution: 'Bundler', files: ['consumer.mts'] },
   ])(
-    'type-checks with moduleResolution %s in %s',
-    (moduleResolution, file) => {
-      const modules = join(consumer.folder, 'node_modules')
-      for (const name of ['typescript', '@types/node', 'undici-types']) {
-        if (!existsSync(join(modules, name)) && existsSync(join(ROOT, 'node_modules', name))) link(name, modules)
-      }
+    'type-checks with moduleResolution $moduleResolution in $files',
+    ({ moduleResolution, files }) => {
       const imports = specifiers.map((specifier, index) => `import * as entry${index} from '${specifier}'`)
       const uses = `
         import { SallyportError, type ErrorCode } from 'sallyport/core'
@@ -113,32 +142,8 @@ describe('the packed package', () => {
         // @ts-expect-error a code that is not one
         const wrong: ErrorCode = 'no such code'
         console.log(code, wrong, [${specifiers.map((_, index) => `entry${index}`).join(', ')}])`
-      writeFileSync(join(consumer.folder, file), [...imports, uses].join('\n'))
-      writeFileSync(
-        join(consumer.folder, 'tsconfig.json'),
-        JSON.stringify({
-          compilerOptions: {
-            target: 'ES2023',
-            module: moduleResolution === 'Bundler' ? 'ESNext' : moduleResolution,
-            moduleResolution,
-            strict: true,
-            exactOptionalPropertyTypes: true,
-            // The declarations themselves must hold too.
-            skipLibCheck: false,
-            noEmit: true,
-            types: ['node'],
-          },
-          files: [file],
-        }),
-      )
-      const tsc = join(modules, 'typescript', 'bin', 'tsc')
-      let problems = ''
-      try {
-        execFileSync(process.execPath, [tsc, '--project', consumer.folder], { encoding: 'utf8' })
-      } catch (error) {
-        problems = String((error as { readonly stdout?: unknown }).stdout)
-      }
-      expect(problems).toBe('')
+      for (const file of files) writeFileSync(join(consumer.folder, file), [...imports, uses].join('\n'))
+      expect(typeProblems(files, moduleResolution)).toBe('')
     },
     120_000,
   )
