@@ -1,0 +1,156 @@
+// Cost of recording one command with its answer: in memory (serialise, hash, chain) and into real files.
+// Run: npx tsx bench/recording.ts
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { CommandAnswer, SqlFacts } from '../src/core/index.js'
+import { openFileRecordStore } from '../src/gateway/file-store.js'
+import { createRecorder, verifyRecording, type RecordStore, type SessionRecorder } from '../src/recording/index.js'
+
+const COMMANDS = 200_000
+const SESSIONS = 8
+const PER_TURN = 64
+const ROUNDS = 5
+
+const facts: SqlFacts = {
+  certainty: 'exact',
+  statements: [],
+  class: 'read',
+  verbs: ['select'],
+  tables: [{ table: 'pgbench_accounts', modes: ['read'] }],
+  columns: [],
+  functions: [],
+  hasWhere: true,
+  touchesFiles: false,
+  touchesPrograms: false,
+  isDynamic: false,
+  launders: [],
+  mayChangeSession: false,
+  shape: 'SELECT abalance FROM pgbench_accounts WHERE aid = $1',
+}
+const verdict = { effect: 'allow', reason: 'rule', ruleId: 'reads', matchedRuleIds: ['reads'] } as const
+const answer: CommandAnswer = { outcome: 'completed', tags: ['SELECT 1'], rows: 1, bytes: 33 }
+const clock = { nowUnixMs: (): number => Date.now() }
+const schedule = (delayMs: number, run: () => void): (() => void) => {
+  const timer = setTimeout(run, delayMs)
+  return () => clearTimeout(timer)
+}
+
+/** Statements of pgbench -S: one text in all (`prepared`), or one per account (`simple`). */
+function statements(kind: 'prepared' | 'simple'): { text: string; facts: SqlFacts }[] {
+  const count = kind === 'prepared' ? 1 : COMMANDS
+  return Array.from({ length: count }, (_, i) => ({
+    text: `SELECT abalance FROM pgbench_accounts WHERE aid = ${i};`,
+    facts: { ...facts },
+  }))
+}
+
+async function round(
+  store: RecordStore,
+  name: string,
+  texts: readonly { text: string; facts: SqlFacts }[],
+): Promise<number> {
+  const recorder = createRecorder({ store, clock, schedule, durability: 'batch' })
+  const sessions: SessionRecorder[] = []
+  for (let i = 0; i < SESSIONS; i++) {
+    sessions.push(
+      recorder.open({
+        sessionId: `${name}-${i}`,
+        subject: { id: 'bench' },
+        resource: { name: 'bench', protocol: 'postgres' },
+        startedAtUnixMs: Date.now(),
+      }),
+    )
+  }
+  await Promise.all(sessions.map((session) => session.flushed()))
+  const cpu = process.cpuUsage()
+  for (let done = 0; done < COMMANDS; done += PER_TURN) {
+    const atUnixMs = Date.now()
+    for (let i = done; i < done + PER_TURN; i++) {
+      const session = sessions[i % SESSIONS] as SessionRecorder
+      const id = Math.floor(i / SESSIONS) + 1
+      const statement = texts[i % texts.length] as { text: string; facts: SqlFacts }
+      session.command({
+        type: 'command',
+        atUnixMs,
+        id,
+        kind: 'sql',
+        via: 'Query',
+        phase: 'execute',
+        text: statement.text,
+        facts: statement.facts,
+        transaction: 'idle',
+        verdict,
+        permitted: true,
+      })
+      session.answer(id, answer, atUnixMs)
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const used = process.cpuUsage(cpu)
+  await Promise.all(sessions.map((session) => session.close('done')))
+  return (used.user + used.system) / COMMANDS
+}
+
+const discard: RecordStore = {
+  openSegment: async () => ({
+    write: async () => undefined,
+    sync: async () => undefined,
+    close: async () => undefined,
+  }),
+  read: () => [] as unknown as AsyncIterable<Uint8Array>,
+  list: async () => [],
+  replaceTail: async () => undefined,
+}
+
+function median(values: number[]): string {
+  return (values.sort((a, b) => a - b)[values.length >> 1] ?? 0).toFixed(2)
+}
+
+const directory = await mkdtemp(join(tmpdir(), 'sallyport-bench-'))
+const files = await openFileRecordStore({ directory, clock })
+try {
+  for (const kind of ['prepared', 'simple'] as const) {
+    const memory: number[] = []
+    const disk: number[] = []
+    for (let i = 0; i < ROUNDS; i++) {
+      memory.push(await round(discard, `m-${kind}-${i}`, statements(kind)))
+      disk.push(await round(files, `f-${kind}-${i}`, statements(kind)))
+    }
+    console.log(`${kind}: command + answer ${median(memory)} us CPU in memory, ${median(disk)} us CPU into files`)
+  }
+  const names = await files.list()
+  const started = performance.now()
+  let bytes = 0
+  for (const name of names) bytes += (await verifyRecording(files.read(name))).goodBytes
+  console.log(
+    `verify: ${(bytes / 1e6 / ((performance.now() - started) / 1000)).toFixed(0)} MB/s over ${(bytes / 1e6).toFixed(0)} MB`,
+  )
+
+  const durable = createRecorder({ store: files, clock, schedule })
+  const session = durable.open({
+    sessionId: 'durable',
+    subject: { id: 'bench' },
+    resource: { name: 'bench', protocol: 'postgres' },
+    startedAtUnixMs: Date.now(),
+  })
+  const before = performance.now()
+  for (let id = 1; id <= 500; id++) {
+    session.command({
+      type: 'command',
+      atUnixMs: Date.now(),
+      id,
+      kind: 'sql',
+      text: 'select 1',
+      facts,
+      verdict,
+      permitted: true,
+    })
+    await session.flushed()
+  }
+  console.log(`durable: ${((performance.now() - before) / 500).toFixed(2)} ms per command, one after the other`)
+  await session.close('done')
+} finally {
+  await files.close()
+  await rm(directory, { recursive: true })
+}
