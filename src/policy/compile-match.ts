@@ -84,15 +84,15 @@ export function compileMatch(match: Match, options: MatchOptions): CompiledMatch
   const tests: Test[] = [...plain]
   if (match.dialects !== undefined) {
     const dialects = new Set<string>(many(match.dialects))
-    tests.push(({ command }) => command.kind === 'sql' && dialects.has(command.dialect))
+    tests.push(({ dialect }) => dialect !== undefined && dialects.has(dialect))
   }
   if (match.phases !== undefined) {
     const phases = new Set<string>(many(match.phases))
-    tests.push(({ command }) => command.kind === 'sql' && phases.has(command.phase))
+    tests.push(({ phase }) => phase !== undefined && phases.has(phase))
   }
   if (match.certainty !== undefined) {
     const certainties = new Set<string>(many(match.certainty))
-    tests.push(({ command }) => command.kind === 'sql' && certainties.has(command.facts.certainty))
+    tests.push(({ certainty }) => certainty !== undefined && certainties.has(certainty))
   }
   if (facts.length > 0) {
     tests.push(({ sql }, reading) => {
@@ -132,11 +132,11 @@ function plainTests(match: Match, texts: TextCompiler): readonly Test[] {
   const tests: Test[] = []
   if (match.protocols !== undefined) {
     const protocols = new Set(many(match.protocols))
-    tests.push(({ command }) => protocols.has(command.protocol))
+    tests.push(({ protocol }) => protocols.has(protocol))
   }
   if (match.kinds !== undefined) {
     const kinds = new Set<string>(many(match.kinds))
-    tests.push(({ command }) => kinds.has(command.kind))
+    tests.push(({ kind }) => kinds.has(kind))
   }
   if (match.resources !== undefined) {
     const isOne = anyGlob(match.resources)
@@ -229,7 +229,8 @@ function factTests(match: Match, isPermission: boolean): readonly SqlTest[] {
     tests.push((sql, reading) => {
       const { statement, searchPath } = sql
       if (reading === 'any') return statement.columns.some((access) => columns.some((entry) => mayUse(entry, access)))
-      if (!statement.columns.every((access) => columns.some((entry) => mustUse(entry, access, searchPath)))) return false
+      if (!statement.columns.every((access) => columns.some((entry) => mustUse(entry, access, searchPath))))
+        return false
       // A table may be used without naming a column of it (DELETE, count(*)): that is to be permitted too.
       return hasTables || !isPermission || (statement.columns.length > 0 && columnsCoverTables(columns, sql))
     })
@@ -257,22 +258,25 @@ function factTests(match: Match, isPermission: boolean): readonly SqlTest[] {
     tests.push(({ statement, searchPath }, reading) =>
       reading === 'any'
         ? statement.launders.some((source) => patterns.some((entry) => mayMatchColumn(entry, source)))
-        : statement.launders.every((source) =>
-            patterns.some((entry) => mustMatchColumn(entry, source, searchPath)),
-          ),
+        : statement.launders.every((source) => patterns.some((entry) => mustMatchColumn(entry, source, searchPath))),
     )
   }
   pushFlag(tests, match.missingWhere, ({ statement }) => !statement.hasWhere)
   pushFlag(tests, match.isDynamic, ({ statement }) => statement.isDynamic)
   pushFlag(tests, match.touchesFiles, ({ statement }) => statement.touchesFiles)
   pushFlag(tests, match.touchesPrograms, ({ statement }) => statement.touchesPrograms)
-  pushFlag(tests, match.noRowLimit, ({ statement }) => statement.output !== undefined && statement.rowLimit === undefined)
+  pushFlag(
+    tests,
+    match.noRowLimit,
+    ({ statement }) => statement.output !== undefined && statement.rowLimit === undefined,
+  )
   const { rowLimitOver } = match
   if (rowLimitOver !== undefined) {
     pushFlag(
       tests,
       true,
-      ({ statement }) => statement.output !== undefined && (statement.rowLimit ?? Number.POSITIVE_INFINITY) > rowLimitOver,
+      ({ statement }) =>
+        statement.output !== undefined && (statement.rowLimit ?? Number.POSITIVE_INFINITY) > rowLimitOver,
     )
   }
   // A permission names something the statement must do: a list that nothing is outside of is not enough alone.
@@ -355,7 +359,9 @@ function mayUse(entry: ColumnEntry, access: ColumnAccess): boolean {
 }
 
 function mustUse(entry: ColumnEntry, access: ColumnAccess, searchPath: readonly string[] | undefined): boolean {
-  return (entry.modes === undefined || entry.modes.has(access.mode)) && mustMatchColumn(entry.pattern, access, searchPath)
+  return (
+    (entry.modes === undefined || entry.modes.has(access.mode)) && mustMatchColumn(entry.pattern, access, searchPath)
+  )
 }
 
 function columnsCoverTables(entries: readonly ColumnEntry[], { statement, searchPath }: SqlView): boolean {
@@ -369,4 +375,3 @@ function pattern(source: string, maxParts: number): NamePattern {
   // INVARIANT: matches are validated before they are compiled.
   return isComplaint(parsed) ? { source, parts: [] } : parsed
 }
-

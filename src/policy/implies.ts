@@ -111,7 +111,8 @@ function keyImplies(key: keyof Match, inner: Match, outer: Match, options: Impli
       return !options.isPermission && canonicalJson(inner[key]) === canonicalJson(outer[key])
     case 'not':
       // Read as a permission, the same words under `not` can hold where those of the prohibition do not.
-      if (options.isPermission && inner.not !== undefined && FACT_LISTS.some((list) => list in (inner.not ?? {}))) return false
+      if (options.isPermission && inner.not !== undefined && FACT_LISTS.some((list) => list in (inner.not ?? {})))
+        return false
       return canonicalJson(inner.not) === canonicalJson(outer.not)
     case 'time':
       return canonicalJson(inner[key]) === canonicalJson(outer[key])
@@ -127,7 +128,8 @@ interface Entry {
 
 function entryCovers(outer: Entry, inner: Entry): boolean {
   const { modes } = outer
-  if (modes !== undefined && (inner.modes === undefined || ![...inner.modes].every((mode) => modes.has(mode)))) return false
+  if (modes !== undefined && (inner.modes === undefined || ![...inner.modes].every((mode) => modes.has(mode))))
+    return false
   return patternCovers(outer.pattern, inner.pattern)
 }
 

@@ -37,7 +37,9 @@ export const re2jsEngine: RegexEngine = {
  */
 export async function loadRe2(): Promise<RegexEngine> {
   const { default: RE2 } = await import('re2').catch((cause: unknown) => {
-    throw new SallyportError('missing_dependency', 'the package `re2` is not installed: run `npm install re2`', { cause })
+    throw new SallyportError('missing_dependency', 'the package `re2` is not installed: run `npm install re2`', {
+      cause,
+    })
   })
   return {
     name: 're2',

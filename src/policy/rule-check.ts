@@ -62,11 +62,19 @@ export function checkRule(rule: Rule, path: Path, engine: RegexEngine): readonly
     complain(['hold'], 'hold terms belong to effect `hold`', 'set `effect: hold`, or leave them out')
   }
   if (effect === undefined && (rule.message ?? rule.hint) !== undefined) {
-    complain([rule.message === undefined ? 'hint' : 'message'], 'a rule without effect never decides, so nobody is told')
+    complain(
+      [rule.message === undefined ? 'hint' : 'message'],
+      'a rule without effect never decides, so nobody is told',
+    )
   }
+  checkStrategies(rule, complain)
   if (rule.evenIfUnparsed === true) {
     if (effect !== 'allow' && effect !== 'hold') {
-      complain(['evenIfUnparsed'], '`evenIfUnparsed` belongs to effect `allow` or `hold`', 'a deny covers such commands anyway')
+      complain(
+        ['evenIfUnparsed'],
+        '`evenIfUnparsed` belongs to effect `allow` or `hold`',
+        'a deny covers such commands anyway',
+      )
     } else if (match !== undefined && usesKey(match, FACT_KEYS)) {
       complain(
         ['evenIfUnparsed'],
@@ -143,11 +151,17 @@ function checkClasses(match: Match, path: Path, complain: Complain): void {
   }
   const entries = tableEntries(match)
   const writes = new Set<string>([...WRITE_MODES, 'ddl'])
-  if (entries.length > 0 && entries.every(({ modes }) => modes !== undefined && [...modes].every((mode) => writes.has(mode)))) {
+  if (
+    entries.length > 0 &&
+    entries.every(({ modes }) => modes !== undefined && [...modes].every((mode) => writes.has(mode)))
+  ) {
     complain([...path, 'tables'], `can never fire: class \`${classes.join('`, `')}\` does not write`)
   }
   const columns = columnEntries(match)
-  if (columns.length > 0 && columns.every(({ modes }) => modes !== undefined && [...modes].every((mode) => mode === 'write'))) {
+  if (
+    columns.length > 0 &&
+    columns.every(({ modes }) => modes !== undefined && [...modes].every((mode) => mode === 'write'))
+  ) {
     complain([...path, 'columns'], `can never fire: class \`${classes.join('`, `')}\` does not write`)
   }
 }
@@ -155,12 +169,17 @@ function checkClasses(match: Match, path: Path, complain: Complain): void {
 function checkScope(match: Match, path: Path, complain: Complain): void {
   const kinds = many(match.kinds)
   if (kinds.length > 0 && !kinds.includes('sql') && usesKey(match, SQL_KEYS)) {
-    complain([...path, 'kinds'], `can never fire: \`${kinds.join('`, `')}\` is not SQL, but other keys of the match are about SQL`)
+    complain(
+      [...path, 'kinds'],
+      `can never fire: \`${kinds.join('`, `')}\` is not SQL, but other keys of the match are about SQL`,
+    )
   }
   const dialects = many(match.dialects)
   const known = many(match.protocols).filter((name) => ['postgres', 'mysql', 'mariadb'].includes(name))
   if (dialects.length > 0 && known.length > 0 && known.length === many(match.protocols).length) {
-    const isPossible = known.some((name) => dialects.some((dialect) => (name === 'postgres') === (dialect === 'postgres')))
+    const isPossible = known.some((name) =>
+      dialects.some((dialect) => (name === 'postgres') === (dialect === 'postgres')),
+    )
     if (!isPossible) complain([...path, 'dialects'], 'can never fire: none of the protocols speaks one of the dialects')
   }
   if (match.touchesFiles === false && match.touchesPrograms === true) {
@@ -173,14 +192,22 @@ function checkTexts(match: Match, path: Path, engine: RegexEngine, complain: Com
   for (const { pattern, caseSensitive } of textPatterns(match.text)) {
     const at = [...path, 'text', ...pathOf(match.text, pattern)]
     if (!caseSensitive && /[\u017f\u212a]/.test(pattern)) {
-      complain(at, 'the long s and the Kelvin sign are never matched without regard to case', 'set `caseSensitive: true`')
+      complain(
+        at,
+        'the long s and the Kelvin sign are never matched without regard to case',
+        'set `caseSensitive: true`',
+      )
       continue
     }
     try {
       engine.compile(pattern, { caseSensitive })
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
-      complain(at, `no valid RE2 pattern: ${reason.replace(/\s+/g, ' ')}`, 'RE2 has no look-around and no back-references')
+      complain(
+        at,
+        `no valid RE2 pattern: ${reason.replace(/\s+/g, ' ')}`,
+        'RE2 has no look-around and no back-references',
+      )
     }
   }
 }
@@ -210,6 +237,24 @@ export function needsFacts(match: Match): boolean {
 
 function usesKey(match: Match, keys: readonly (keyof Match)[]): boolean {
   return keys.some((key) => match[key] !== undefined) || (match.not !== undefined && usesKey(match.not, keys))
+}
+
+/** A strategy says what it needs and nothing that belongs to another. */
+function checkStrategies({ mask }: Rule, complain: Complain): void {
+  for (const list of ['columns', 'detectors'] as const) {
+    for (const [index, entry] of (mask?.[list] ?? []).entries()) {
+      const strategy = typeof entry === 'string' ? undefined : entry.strategy
+      if (strategy === undefined || typeof strategy === 'string') continue
+      const at = ['mask', list, index, 'strategy']
+      const { kind } = strategy
+      if (kind === 'constant' && !('value' in strategy)) complain(at, 'strategy `constant` has no `value`')
+      for (const key of ['keepFirst', 'keepLast']) {
+        if (kind !== 'partial' && key in strategy) complain([...at, key], `\`${key}\` belongs to strategy \`partial\``)
+      }
+      if (kind !== 'constant' && 'value' in strategy)
+        complain([...at, 'value'], '`value` belongs to strategy `constant`')
+    }
+  }
 }
 
 function carriesObligations(rule: Rule): boolean {

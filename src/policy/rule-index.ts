@@ -100,14 +100,14 @@ export function createRuleIndex(rules: readonly CompiledRule[]): RuleIndex {
   return {
     collect(view, into) {
       run++
-      const { sql, command, subject, resource } = view
-      if (sql === undefined && command.kind === 'sql') return take(withoutFacts, into)
+      const { sql, kind, protocol, subject, resource } = view
+      if (sql === undefined && kind === 'sql') return take(withoutFacts, into)
       take(others, into)
       if (subjects.size > 0) take(subjects.get(subject.id), into)
       if (groups.size > 0) for (const group of subject.groups ?? []) take(groups.get(group), into)
       if (resources.size > 0) take(resources.get(resource.name), into)
-      if (kinds.size > 0) take(kinds.get(command.kind), into)
-      if (protocols.size > 0) take(protocols.get(command.protocol), into)
+      if (kinds.size > 0) take(kinds.get(kind), into)
+      if (protocols.size > 0) take(protocols.get(protocol), into)
       if (sql === undefined) return
       const { statement } = sql
       if (tables.size > 0) {

@@ -62,7 +62,10 @@ const id: Shape = {
   check: (value) =>
     /^[A-Za-z0-9][A-Za-z0-9._/-]*$/.test(value)
       ? undefined
-      : { message: `\`${value}\` is no rule id`, hint: 'use letters, digits and `. _ / -`, starting with a letter or digit' },
+      : {
+          message: `\`${value}\` is no rule id`,
+          hint: 'use letters, digits and `. _ / -`, starting with a letter or digit',
+        },
 }
 
 const verb: Shape = {
@@ -72,7 +75,10 @@ const verb: Shape = {
   check: (value) =>
     /^[A-Za-z]+( [A-Za-z]+)*$/.test(value)
       ? undefined
-      : { message: `\`${value}\` is no verb`, hint: 'write words such as `select` or `drop table`; leave `verbs` out for all' },
+      : {
+          message: `\`${value}\` is no verb`,
+          hint: 'write words such as `select` or `drop table`; leave `verbs` out for all',
+        },
 }
 
 const tableName = name(2)
@@ -83,7 +89,9 @@ const time: Shape = {
   maxLength: 5,
   pattern: '^([01][0-9]|2[0-4]):[0-5][0-9]$',
   check: (value) =>
-    parseTimeOfDay(value) === undefined ? { message: `expected \`HH:MM\` up to \`24:00\`, got \`${value}\`` } : undefined,
+    parseTimeOfDay(value) === undefined
+      ? { message: `expected \`HH:MM\` up to \`24:00\`, got \`${value}\`` }
+      : undefined,
 }
 
 const timeZone: Shape = {
@@ -102,7 +110,9 @@ const maskColumn: Shape = {
     const pattern = parseNamePattern(value, 3)
     if (isComplaint(pattern)) return pattern
     const isGlob = pattern.parts.some((part) => part.exact.literal === undefined && !part.exact.matchesAll)
-    return isGlob ? { message: `\`${value}\`: a masked column takes exact names, or \`*\` for a whole part` } : undefined
+    return isGlob
+      ? { message: `\`${value}\`: a masked column takes exact names, or \`*\` for a whole part` }
+      : undefined
   },
 }
 

@@ -44,7 +44,9 @@ export function compileTime(windows: readonly TimeWindow[]): (nowUnixMs: number)
 function compileWindow(window: TimeWindow): (nowUnixMs: number) => boolean {
   const from = parseTimeOfDay(window.from ?? '00:00') ?? 0
   const to = parseTimeOfDay(window.to ?? '24:00') ?? 0
-  const days = new Set<number>((window.days === undefined ? WEEKDAYS : many(window.days)).map((day) => WEEKDAYS.indexOf(day)))
+  const days = new Set<number>(
+    (window.days === undefined ? WEEKDAYS : many(window.days)).map((day) => WEEKDAYS.indexOf(day)),
+  )
   const format = new Intl.DateTimeFormat('en-US', {
     timeZone: window.timeZone ?? 'UTC',
     weekday: 'short',

@@ -1,4 +1,12 @@
-import type { Command, DecisionContext, SqlClass, SqlFacts, SqlStatementFacts } from '../core/index.js'
+import type {
+  Certainty,
+  Command,
+  DecisionContext,
+  SqlClass,
+  SqlCommand,
+  SqlFacts,
+  SqlStatementFacts,
+} from '../core/index.js'
 import { parseSearchPath } from './search-path.js'
 
 /**
@@ -6,7 +14,12 @@ import { parseSearchPath } from './search-path.js'
  * A command of several statements is judged statement by statement.
  */
 export interface View {
-  readonly command: Command
+  readonly kind: string
+  readonly protocol: string
+  /** These three only of SQL. Not the command itself: views are kept, and bound values must not be. */
+  readonly dialect: SqlCommand['dialect'] | undefined
+  readonly phase: SqlCommand['phase'] | undefined
+  readonly certainty: Certainty | undefined
   readonly subject: DecisionContext['subject']
   readonly resource: DecisionContext['resource']
   readonly text: string | undefined
@@ -51,21 +64,28 @@ export function isUnparsed(facts: SqlFacts): boolean {
 /** One view per statement; one in all for a command without any. */
 export function viewsOf(context: DecisionContext): readonly View[] {
   const { command, subject, resource, nowUnixMs } = context
-  const text = textOf(command)
-  if (!isSql(command) || isUnparsed(command.facts)) {
-    return [{ command, subject, resource, text, sql: undefined, nowUnixMs }]
-  }
-  const { facts, state } = command
+  const sqlCommand = command.kind === 'sql' ? command : undefined
+  const common = {
+    kind: command.kind,
+    protocol: command.protocol,
+    dialect: sqlCommand?.dialect,
+    phase: sqlCommand?.phase,
+    certainty:
+      sqlCommand === undefined ? undefined : isUnparsed(sqlCommand.facts) ? 'unparsed' : sqlCommand.facts.certainty,
+    subject,
+    resource,
+    text: textOf(command),
+    nowUnixMs,
+  } as const
+  if (sqlCommand === undefined || isUnparsed(sqlCommand.facts)) return [{ ...common, sql: undefined }]
+  const { facts, state } = sqlCommand
   // A statement may change where the names of the next one are looked up.
-  const isPathKnown = command.dialect === 'postgres' && !(facts.statements.length > 1 && facts.mayChangeSession)
+  const isPathKnown = sqlCommand.dialect === 'postgres' && !(facts.statements.length > 1 && facts.mayChangeSession)
   const searchPath = isPathKnown ? parseSearchPath(state.searchPath) : undefined
   const statements: readonly (StatementFacts & { certainty?: unknown })[] =
     facts.statements.length === 0 ? [emptyStatement(facts)] : facts.statements
   return statements.map((statement) => ({
-    command,
-    subject,
-    resource,
-    text,
+    ...common,
     sql: {
       statement,
       isExact: facts.certainty === 'exact' && (statement.certainty ?? 'exact') === 'exact',
@@ -73,12 +93,7 @@ export function viewsOf(context: DecisionContext): readonly View[] {
       classes: classesOf(statement),
       searchPath,
     },
-    nowUnixMs,
   }))
-}
-
-export function isSql(command: Command): boolean {
-  return command.kind === 'sql'
 }
 
 /** Plug-ins' commands are matched by their text where they have one. */

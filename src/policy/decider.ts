@@ -1,0 +1,209 @@
+import type { DecisionContext, PolicyOutcome, SqlCommand, SqlFacts } from '../core/index.js'
+import { combine, type CombineOptions, type Finding } from './combine.js'
+import type { CompiledRule } from './compile-rule.js'
+import { createRuleIndex } from './rule-index.js'
+import { isUnparsed, type View, viewsOf } from './view.js'
+
+/**
+ * Outcomes kept per combination of matching rules. A policy has a handful in practice; the bound is against
+ * rules written so that a client can reach very many.
+ */
+const MAX_OUTCOMES = 4096
+
+/** What is settled about one command for one subject and resource, and what has to be asked each time. */
+interface Entry {
+  readonly text: string
+  readonly protocol: string
+  readonly dialect: string
+  readonly searchPath: string | undefined
+  readonly views: readonly View[]
+  readonly isUnparsed: boolean
+  readonly settled: readonly Finding[]
+  /** Rules that look at the clock, or whose `when` has to be called. */
+  readonly open: readonly OpenRule[]
+  /** Set where nothing is open. */
+  readonly outcome: PolicyOutcome | undefined
+}
+
+interface OpenRule {
+  readonly rule: CompiledRule
+  /** Undefined: the clock decides, so the match is made again each time. */
+  readonly finding: Finding | undefined
+}
+
+/** Decisions for one subject on one resource. They go when the facts go. */
+interface Scope {
+  readonly prepare: WeakMap<SqlFacts, Entry>
+  readonly execute: WeakMap<SqlFacts, Entry>
+}
+
+export type Decide = (context: DecisionContext) => PolicyOutcome | Promise<PolicyOutcome>
+
+/**
+ * Makes the function that decides. The same facts for the same subject and resource are judged once; only
+ * rules with a clock or a function are asked again.
+ *
+ * @param rules in the order of their ids
+ */
+export function createDecider(rules: readonly CompiledRule[], options: CombineOptions): Decide {
+  const index = createRuleIndex(rules)
+  const scopes = new WeakMap<object, WeakMap<object, Scope>>()
+  const outcomes = new Map<string, PolicyOutcome>()
+  const outcomeOfOne: (PolicyOutcome | undefined)[] = []
+  const failure = combine({ findings: [], statementCount: 1, isUnparsed: false }, options)
+  const engineError: PolicyOutcome = Object.freeze(
+    options.isObserving
+      ? { ...failure, effect: 'allow', reason: 'engine-error', wouldBe: 'deny' }
+      : { ...failure, effect: 'deny', reason: 'engine-error' },
+  )
+  let lastSubject: object | undefined
+  let lastResource: object | undefined
+  let lastScope: Scope | undefined
+
+  function scopeOf(subject: object, resource: object): Scope {
+    if (lastScope !== undefined && subject === lastSubject && resource === lastResource) return lastScope
+    let bySubject = scopes.get(subject)
+    if (bySubject === undefined) scopes.set(subject, (bySubject = new WeakMap()))
+    let scope = bySubject.get(resource)
+    if (scope === undefined) bySubject.set(resource, (scope = { prepare: new WeakMap(), execute: new WeakMap() }))
+    lastSubject = subject
+    lastResource = resource
+    lastScope = scope
+    return scope
+  }
+
+  function entryOf(context: DecisionContext, command: SqlCommand): Entry {
+    const entries = scopeOf(context.subject, context.resource)[command.phase]
+    const { facts } = command
+    const known = entries.get(facts)
+    if (
+      known !== undefined &&
+      known.text === command.text &&
+      known.protocol === command.protocol &&
+      known.dialect === command.dialect &&
+      known.searchPath === command.state.searchPath
+    ) {
+      return known
+    }
+    const entry = judge(context, command)
+    entries.set(facts, entry)
+    return entry
+  }
+
+  function judge(context: DecisionContext, command: SqlCommand | undefined): Entry {
+    const views = viewsOf(context)
+    const unparsed = command !== undefined && isUnparsed(command.facts)
+    const settled: Finding[] = []
+    const open: OpenRule[] = []
+    for (const rule of candidatesOf(views)) {
+      if (rule.needsClock) {
+        open.push({ rule, finding: undefined })
+        continue
+      }
+      const finding = findingOf(rule, views, unparsed)
+      if (finding === undefined) continue
+      if (rule.when === undefined) settled.push(finding)
+      else open.push({ rule, finding })
+    }
+    return {
+      text: command?.text ?? '',
+      protocol: context.command.protocol,
+      dialect: command?.dialect ?? '',
+      searchPath: command?.state.searchPath,
+      views,
+      isUnparsed: unparsed,
+      settled,
+      open,
+      outcome: open.length === 0 ? outcomeOf(settled, views.length, unparsed) : undefined,
+    }
+  }
+
+  function candidatesOf(views: readonly View[]): readonly CompiledRule[] {
+    const candidates: CompiledRule[] = []
+    const [first] = views
+    if (views.length === 1 && first !== undefined) {
+      index.collect(first, candidates)
+      return candidates
+    }
+    for (const view of views) index.collect(view, candidates)
+    return [...new Set(candidates)]
+  }
+
+  function outcomeOf(findings: readonly Finding[], statementCount: number, unparsed: boolean): PolicyOutcome {
+    const isPlain = statementCount === 1 && !unparsed && findings.every(({ state }) => state === 'matched')
+    if (!isPlain) return combine({ findings: inOrder(findings), statementCount, isUnparsed: unparsed }, options)
+    const [first] = findings
+    if (first !== undefined && findings.length === 1) {
+      return (outcomeOfOne[first.rule.order] ??= combine({ findings, statementCount, isUnparsed: false }, options))
+    }
+    const sorted = inOrder(findings)
+    let key = ''
+    for (const { rule } of sorted) key += `${rule.order},`
+    let outcome = outcomes.get(key)
+    if (outcome === undefined) {
+      if (outcomes.size >= MAX_OUTCOMES) outcomes.clear()
+      outcome = combine({ findings: sorted, statementCount, isUnparsed: false }, options)
+      outcomes.set(key, outcome)
+    }
+    return outcome
+  }
+
+  function decideOpen(entry: Entry, context: DecisionContext): PolicyOutcome | Promise<PolicyOutcome> {
+    for (const view of entry.views) view.nowUnixMs = context.nowUnixMs
+    const findings = [...entry.settled]
+    const pending: Promise<void>[] = []
+    for (const { rule, finding: known } of entry.open) {
+      const finding = known ?? findingOf(rule, entry.views, entry.isUnparsed)
+      if (finding === undefined) continue
+      if (rule.when === undefined) {
+        findings.push(finding)
+        continue
+      }
+      const settle = (answer: unknown): void => {
+        if (answer === false) return
+        // Fails closed: an answer that is neither true nor false is no answer.
+        findings.push(answer === true ? finding : { ...finding, state: 'failed' })
+      }
+      const fail = (): void => settle(undefined)
+      try {
+        const answer = rule.when(context)
+        if (isThenable(answer)) pending.push(Promise.resolve(answer).then(settle, fail))
+        else settle(answer)
+      } catch {
+        fail()
+      }
+    }
+    const finish = (): PolicyOutcome => outcomeOf(findings, entry.views.length, entry.isUnparsed)
+    return pending.length === 0 ? finish() : Promise.all(pending).then(finish)
+  }
+
+  return (context) => {
+    try {
+      const { command } = context
+      const entry = command.kind === 'sql' ? entryOf(context, command) : judge(context, undefined)
+      return entry.outcome ?? decideOpen(entry, context)
+    } catch {
+      // Fails closed: a command or subject unlike its type must not pass for want of an answer.
+      return engineError
+    }
+  }
+}
+
+/** What the rule says about a command without its `when`. */
+export function findingOf(rule: CompiledRule, views: readonly View[], unparsed: boolean): Finding | undefined {
+  const [first] = views
+  if (first === undefined || (rule.isAboutSql && first.kind !== 'sql')) return undefined
+  const state = unparsed && rule.needsFacts ? 'doubtful' : 'matched'
+  const reading = rule.effect === 'allow' && state === 'matched' ? 'only' : 'any'
+  if (views.length === 1) return rule.test(first, reading) ? { rule, coverage: undefined, state } : undefined
+  const coverage = views.map((view) => rule.test(view, reading))
+  return coverage.includes(true) ? { rule, coverage, state } : undefined
+}
+
+function inOrder(findings: readonly Finding[]): readonly Finding[] {
+  return findings.length < 2 ? findings : [...findings].sort((left, right) => left.rule.order - right.rule.order)
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
+}
