@@ -26,15 +26,17 @@ export class DetectingMask implements CellMask {
     const scanner = this.#scanner
     scanner.start(start)
     const kind = scanner.next(source, start, end, true)
-    // Escapes are looked into only where there are any: a second pass over the text with `\uXXXX` undone.
-    if (hasUnicodeEscape(scanner, kind, source, start, end)) {
-      const text = this.#unescaped
-      text.read(source, start, end, false)
-      scanner.start(0)
-      const first = scanner.next(text.bytes, 0, text.length, true)
-      return first < 0 ? CELL_UNCHANGED : this.#replace(first, source, start, end, text, target)
-    }
-    return kind < 0 ? CELL_UNCHANGED : this.#replace(kind, source, start, end, undefined, target)
+    if (kind < 0 && !scanner.sawBackslash) return CELL_UNCHANGED
+    const before = target.length
+    const written = kind < 0 ? CELL_UNCHANGED : this.#replace(kind, source, start, end, undefined, target)
+    if (!scanner.sawBackslash || !hasUnicodeEscape(source, start, end)) return written
+    // There are escapes: the whole text again, with them undone.
+    target.length = before
+    const text = this.#unescaped
+    text.read(source, start, end, false)
+    scanner.start(0)
+    const first = scanner.next(text.bytes, 0, text.length, true)
+    return first < 0 ? CELL_UNCHANGED : this.#replace(first, source, start, end, text, target)
   }
 
   #replace(
@@ -70,9 +72,7 @@ export class DetectingMask implements CellMask {
   }
 }
 
-function hasUnicodeEscape(scanner: Scanner, kind: number, source: Uint8Array, start: number, end: number): boolean {
-  // Before the first match the scanner has seen every backslash; behind it, look.
-  if (kind < 0 && !scanner.sawBackslash) return false
+function hasUnicodeEscape(source: Uint8Array, start: number, end: number): boolean {
   for (let i = start; i + 5 < end; i++) if (source[i] === 0x5c && source[i + 1] === 0x75) return true
   return false
 }

@@ -13,6 +13,8 @@ export function localPartStart(bytes: Uint8Array, at: number, floor: number, isA
   if (at - start > MAX_LOCAL_BYTES) start = walkBack(bytes, at, floor, true)
   if (at - start > MAX_LOCAL_BYTES) return -1
   if (start === floor && isAfterMatch) return start
+  // The letter of an escaped line end or tab belongs to its backslash.
+  if (start > floor && start + 1 < at && bytes[start - 1] === 0x5c && isEscapeLetter(bytes[start] as number)) start++
   while (start < at && !startsLocal(bytes[start] as number)) start++
   return start === at || bytes[at - 1] === 0x2e ? -1 : start
 }
@@ -25,6 +27,10 @@ function walkBack(bytes: Uint8Array, at: number, floor: number, isAsciiOnly: boo
     start--
   }
   return start
+}
+
+function isEscapeLetter(byte: number): boolean {
+  return byte === 0x6e || byte === 0x72 || byte === 0x74
 }
 
 function startsLocal(byte: number): boolean {

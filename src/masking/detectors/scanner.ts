@@ -1,5 +1,16 @@
 import { SallyportError } from '../../core/index.js'
-import { ALNUM, BASE64, BASE64URL, BYTE_CLASS, DOTTED, digitLength, endsWithDigit, hasClass, LOCAL } from './bytes.js'
+import {
+  ALNUM,
+  BASE64,
+  BASE64URL,
+  BYTE_CLASS,
+  DIGIT,
+  DOTTED,
+  digitLength,
+  endsWithDigit,
+  hasClass,
+  LOCAL,
+} from './bytes.js'
 import { isCardNumber } from './card.js'
 import { adjacentAwsSecretStart, assignedAwsSecretStart, azureKeyStart } from './context-secrets.js'
 import { DigitGroups, hasContext, isFraction, isSocialSecurityNumber, joinsBackward } from './digit-groups.js'
@@ -62,6 +73,13 @@ export const CONTEXT_BYTES = MAX_LOOK_BEHIND_BYTES + 64
 const SSN_WORDS = ['ssn', 'social sec', 'soc sec', 'taxpayer', 'tax id', 'itin']
 const PHONE_WORDS = ['phone', 'tel', 'mobile', 'cell', 'fax', 'call']
 
+/** All prefixes anchored at one byte. */
+interface AnchoredPrefixes {
+  readonly list: CompiledPrefix[]
+  /** Whether some prefix has this byte before its anchor, or none before it. */
+  readonly isPrevious: Uint8Array
+}
+
 /** Which detectors a scanner runs, and what they are numbered. Built once per set of detectors. */
 export interface DetectorTable {
   /** Name of each kind. */
@@ -69,7 +87,7 @@ export interface DetectorTable {
   readonly isEnabled: readonly boolean[]
   readonly actions: Uint16Array
   /** By anchor byte. */
-  readonly prefixes: readonly (readonly CompiledPrefix[] | undefined)[]
+  readonly prefixes: readonly (AnchoredPrefixes | undefined)[]
   /** The most a stream has to keep back to decide as if it saw the whole text. */
   readonly maxUndecidedBytes: number
 }
@@ -110,16 +128,18 @@ export function compileDetectors(
   if (isEnabled[AWS_SECRET]) on([0x3d, 0x3a], ON_ASSIGN)
   if (isEnabled[AZURE_KEY]) on([0x3d], ON_ASSIGN)
   if (isEnabled[PRIVATE_KEY]) on([0x2d], ON_DASH)
-  const prefixes: (CompiledPrefix[] | undefined)[] = new Array(256).fill(undefined)
+  const prefixes: (AnchoredPrefixes | undefined)[] = new Array(256).fill(undefined)
   for (const detector of all) {
     const kind = names.indexOf(detector.name)
     const isNeeded = isEnabled[kind] || (detector.name === 'aws-access-key' && isEnabled[AWS_SECRET])
     if (!isNeeded) continue
     for (const prefix of compilePrefixes(detector, kind)) {
       const byte = prefix.bytes[prefix.anchor] as number
-      const list = prefixes[byte] ?? []
-      list.push(prefix)
-      prefixes[byte] = list
+      const anchored = prefixes[byte] ?? { list: [], isPrevious: new Uint8Array(256) }
+      anchored.list.push(prefix)
+      if (prefix.anchor === 0) anchored.isPrevious.fill(1)
+      else anchored.isPrevious[prefix.bytes[prefix.anchor - 1] as number] = 1
+      prefixes[byte] = anchored
       on([byte], ON_PREFIX)
     }
   }
@@ -348,6 +368,7 @@ export class Scanner {
       if (length > 19 || ((BYTE_CLASS[next] as number) & ALNUM) !== 0) return -1
       const isJoined = (next === 0x20 || next === 0x2d || next === 0x2e || next === 0x29) && runEnd + 1 < end
       if (length < 9 && (!isJoined || (length !== 1 && length !== 3 && length !== 4))) return -1
+      if (length < 9 && isAsciiBreak(bytes, runEnd + 2, end) && !isBlankOrParen(bytes[runEnd + 1] as number)) return -1
       if (length === 12) return -1
     }
     const groups = this.#groups
@@ -424,8 +445,9 @@ export class Scanner {
   }
 
   #tokenAt(bytes: Uint8Array, at: number, low: number, end: number): number {
-    const list = this.table.prefixes[bytes[at] as number] as readonly CompiledPrefix[]
-    for (const prefix of list) {
+    const anchored = this.table.prefixes[bytes[at] as number] as AnchoredPrefixes
+    if (at > low && anchored.isPrevious[bytes[at - 1] as number] === 0) return -1
+    for (const prefix of anchored.list) {
       const expected = prefix.bytes
       const start = at - prefix.anchor
       if (start < low || start < this.floor || start + expected.length + prefix.minLength > end) continue
@@ -452,6 +474,16 @@ export class Scanner {
     }
     return -1
   }
+}
+
+/** Whether a byte that is no digit of any kind stands at `at`, or the end. */
+function isAsciiBreak(bytes: Uint8Array, at: number, end: number): boolean {
+  return at >= end || ((bytes[at] as number) < 0x80 && ((BYTE_CLASS[bytes[at] as number] as number) & DIGIT) === 0)
+}
+
+/** What may follow a bracket or stand before one in a phone number. */
+function isBlankOrParen(byte: number): boolean {
+  return byte === 0x20 || byte === 0x28
 }
 
 /** Base64url that starts like `{"`, a dot, and a second part (or the empty one of an encrypted token). */
