@@ -1,4 +1,4 @@
-import type { ApprovalBroker, ApprovalResolution, HoldRequest } from '../approval/index.js'
+import type { Approval, ApprovalBroker, ApprovalResolution, HoldRequest } from '../approval/index.js'
 import type { Schedule, Subject } from '../core/index.js'
 
 export interface ApprovalWaitOptions {
@@ -97,11 +97,25 @@ export class ApprovalWait {
 }
 
 /** A foreign broker may answer with anything at run time. */
-function isResolution(value: ApprovalResolution): boolean {
-  if (typeof value !== 'object' || value === null) return false
-  if (value.outcome === 'approved')
-    return Array.isArray(value.by) && value.by.every((each) => isSubject(each?.approver))
-  return value.outcome !== 'rejected' || isSubject(value.by)
+function isResolution(value: ApprovalResolution | undefined): value is ApprovalResolution {
+  switch (value?.outcome) {
+    case 'approved':
+      return Array.isArray(value.by) && value.by.every(isApproval)
+    case 'rejected':
+      return isSubject(value.by) && typeof value.reason === 'string'
+    case 'limit':
+    case 'unavailable':
+      return typeof value.message === 'string'
+    case 'expired':
+    case 'withdrawn':
+      return true
+    default:
+      return false
+  }
+}
+
+function isApproval(value: Approval | undefined): boolean {
+  return isSubject(value?.approver) && (value?.comment === undefined || typeof value.comment === 'string')
 }
 
 function isSubject(value: Subject | undefined): boolean {

@@ -19,7 +19,8 @@ import { OnlookerEmitter } from './events.js'
 import { resolveLimits, type EnforcerLimits, type ResolvedLimits } from './limits.js'
 import { checkedOutcome, denialOf, ENGINE_FAILED } from './outcomes.js'
 import { CommandDescriber } from './recorded-command.js'
-import { EnforcedSession, type SessionSurroundings } from './session.js'
+import { EnforcedSession } from './session.js'
+import type { SessionSurroundings } from './surroundings.js'
 import type { Session, SessionOptions } from './types.js'
 
 export interface EnforcerOptions {
@@ -99,7 +100,7 @@ export class Enforcer extends OnlookerEmitter {
       limits: this.#limits,
       isObserving: options.mode === 'observe',
       followsPolicy: options.onlineReload ?? true,
-      forget: (session) => this.#sessions.delete(session.id),
+      forget: (sessionId) => this.#sessions.delete(sessionId),
     }
   }
 

@@ -72,6 +72,21 @@ function defaultMessage(outcome: PolicyOutcome): string {
   return outcome.ruleId === undefined ? 'no rule allows this' : `refused by rule \`${outcome.ruleId}\``
 }
 
+/** A refusal that is not the policy's own. */
+export function refusal(reason: ReasonCode, message: string, ruleId?: string): Denial {
+  return ruleId === undefined ? { reason, message } : { reason, message, ruleId }
+}
+
+/** Whether the command only plans a statement. */
+export function isPrepare(command: Command): boolean {
+  return command.kind === 'sql' && command.phase === 'prepare'
+}
+
+/** Empty for commands that have none. */
+export function dialectOf(command: Command): string {
+  return command.kind === 'sql' ? command.dialect : ''
+}
+
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && 'then' in value && typeof value.then === 'function'
 }

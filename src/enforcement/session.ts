@@ -1,69 +1,33 @@
-import {
-  approveHold,
-  createHold,
-  holdDigest,
-  releaseHold,
-  type Approval,
-  type ApprovalBroker,
-  type ApprovalResolution,
-  type HoldRefusal,
-  type HoldRequest,
-} from '../approval/index.js'
 import type {
-  Clock,
   Command,
   CommandAnswer,
   DecisionContext,
   Denial,
-  HoldTerms,
   Policy,
   PolicyOutcome,
-  RandomBytes,
-  ReasonCode,
   Resource,
-  Schedule,
   SessionContext,
   SqlAnalyzer,
   Subject,
   TextMasker,
 } from '../core/index.js'
 import type { RecordingEvent, SessionRecorder } from '../recording/index.js'
-import type { ActivePolicy } from './active-policy.js'
 import { analyzerFor } from './analyzers.js'
-import { ApprovalWait } from './approval-wait.js'
-import type { OnlookerEmitter } from './events.js'
-import type { ResolvedLimits } from './limits.js'
-import { checkedOutcome, denialOf, ENGINE_FAILED, ENGINE_TIMED_OUT, isThenable, stoppedOutcome } from './outcomes.js'
-import { CommandDescriber, maskedCommitments } from './recorded-command.js'
+import { HeldCommand, type HoldHost } from './held-command.js'
+import {
+  checkedOutcome,
+  denialOf,
+  dialectOf,
+  ENGINE_FAILED,
+  ENGINE_TIMED_OUT,
+  isPrepare,
+  isThenable,
+  refusal,
+  stoppedOutcome,
+} from './outcomes.js'
+import { maskedCommitments } from './recorded-command.js'
+import type { SessionSurroundings } from './surroundings.js'
 import type { Judgement, Session, SessionOptions } from './types.js'
-
-/** What all sessions of an enforcer share. */
-export interface SessionSurroundings {
-  /** Replaced as one when the policy is. */
-  active: ActivePolicy
-  /** Masks what is recorded; belongs to `active`. */
-  describer: CommandDescriber
-  readonly emitter: OnlookerEmitter
-  readonly analyzers: ReadonlyMap<string, SqlAnalyzer>
-  readonly broker: ApprovalBroker | undefined
-  readonly clock: Clock
-  readonly schedule: Schedule
-  readonly randomBytes: RandomBytes
-  readonly limits: ResolvedLimits
-  readonly isObserving: boolean
-  readonly followsPolicy: boolean
-  forget(session: EnforcedSession): void
-}
-
-interface Held {
-  wait: ApprovalWait | undefined
-  isWithdrawn: boolean
-  done: Promise<Judgement> | undefined
-}
-
-/** A refusal that is not the policy's own. */
-const refusal = (reason: ReasonCode, message: string, ruleId?: string): Denial =>
-  ruleId === undefined ? { reason, message } : { reason, message, ruleId }
 
 const EXHAUSTED: PolicyOutcome = stoppedOutcome(refusal('limit', 'this session has used up what it may do'))
 const EXHAUSTED_JUDGEMENT: Judgement = { permitted: false, denial: denialOf(EXHAUSTED), outcome: EXHAUSTED }
@@ -90,7 +54,9 @@ export class EnforcedSession implements Session {
   readonly textMasker: TextMasker | undefined
   readonly #around: SessionSurroundings
   readonly #context: SessionContext
-  readonly #held = new Map<number, Held>()
+  readonly #held = new Map<number, HeldCommand>()
+  /** Made for the first hold: most sessions never have one. */
+  #holdHost: HoldHost | undefined
   readonly #listeners: ((denial: Denial) => void)[] = []
   /** Permitted commands that are not to be recorded: their answers are not either. */
   readonly #unrecorded = new Set<number>()
@@ -161,10 +127,7 @@ export class EnforcedSession implements Session {
   }
 
   withdraw(commandId: number): void {
-    const held = this.#held.get(commandId)
-    if (held === undefined) return
-    held.isWithdrawn = true
-    held.wait?.withdraw()
+    this.#held.get(commandId)?.withdraw()
   }
 
   answered(commandId: number, answer: CommandAnswer): void {
@@ -221,13 +184,13 @@ export class EnforcedSession implements Session {
         this.#fail()
       }
     }
-    this.#around.forget(this)
+    this.#around.forget(this.id)
     this.#around.emitter.emit('end', this, reason)
   }
 
   #stop(denial: Denial): void {
     if (this.#stopped === undefined) this.#stopped = denial
-    for (const held of this.#held.values()) held.wait?.withdraw()
+    for (const held of this.#held.values()) held.withdraw()
     for (const listener of this.#listeners.splice(0)) tell(listener, denial)
   }
 
@@ -300,13 +263,36 @@ export class EnforcedSession implements Session {
   }
 
   #act(command: Command, inform: (text: string) => void, outcome: PolicyOutcome): Judgement | Promise<Judgement> {
-    if (outcome.effect === 'hold' && !isPrepare(command)) {
-      const held: Held = { wait: undefined, isWithdrawn: false, done: undefined }
-      this.#held.set(command.id, held)
-      held.done = this.#hold(command, inform, outcome, held)
-      return held.done
-    }
+    // A hold waits for the values: planning a statement runs nothing.
+    if (outcome.effect === 'hold' && !isPrepare(command)) return this.#hold(command, inform, outcome)
     return this.#conclude(command, this.#around.active.judgement(outcome, dialectOf(command)), outcome, undefined)
+  }
+
+  async #hold(command: Command, inform: (text: string) => void, outcome: PolicyOutcome): Promise<Judgement> {
+    const held = new HeldCommand((this.#holdHost ??= this.#createHoldHost()), command, inform)
+    // Entered before it starts: a listener of its start may already end the session.
+    this.#held.set(command.id, held)
+    held.start(outcome)
+    try {
+      return await held.done
+    } finally {
+      this.#held.delete(command.id)
+    }
+  }
+
+  #createHoldHost(): HoldHost {
+    return {
+      session: this,
+      context: this.#context,
+      around: this.#around,
+      stopped: () => this.#stopped,
+      decide: async (command) => {
+        const outcome = this.#decide(command)
+        return isThenable(outcome) ? this.#settled(command, outcome) : outcome
+      },
+      conclude: (command, judgement, outcome, holdId) => this.#conclude(command, judgement, outcome, holdId),
+      append: (event) => this.#append(event),
+    }
   }
 
   #refuseUnjudged(command: Command): Judgement | Promise<Judgement> {
@@ -417,221 +403,6 @@ export class EnforcedSession implements Session {
       this.#fail()
     }
   }
-
-  async #hold(
-    command: Command,
-    inform: (text: string) => void,
-    outcome: PolicyOutcome,
-    held: Held,
-  ): Promise<Judgement> {
-    try {
-      // Later, so that `end` finds this wait whoever calls it, and the driver is out of `judge`.
-      await Promise.resolve()
-      return await this.#askUntilSettled(command, inform, outcome, held)
-    } catch {
-      // Fails closed: whatever went wrong in between, nobody approved this.
-      return await this.#refuseHeld(command, ENGINE_FAILED, refusal('engine-error', 'the hold could not be set up'))
-    } finally {
-      this.#held.delete(command.id)
-    }
-  }
-
-  async #askUntilSettled(
-    command: Command,
-    inform: (text: string) => void,
-    first: PolicyOutcome,
-    held: Held,
-  ): Promise<Judgement> {
-    let outcome = first
-    for (let round = 0; round < this.#around.limits.maxHoldRounds; round++) {
-      const { broker } = this.#around
-      const ruleId = outcome.ruleId
-      if (broker === undefined) {
-        return this.#refuseHeld(command, outcome, refusal('approval-unavailable', 'nobody can be asked', ruleId))
-      }
-      const policyDigest = this.policy.digest
-      const request = this.#holdRequest(command, outcome)
-      const resolution = await this.#ask(broker, command, inform, request, held)
-      if (this.#stopped !== undefined) return this.#refuseHeld(command, outcome, this.#stopped, request.id)
-      if (resolution.outcome !== 'approved') {
-        return this.#refuseHeld(command, outcome, resolutionDenial(resolution, ruleId), request.id)
-      }
-
-      // Judged again, with the policy and the time of now: an approval does not outweigh a prohibition.
-      const again = await this.#decideAgain(command)
-      if (this.#stopped !== undefined) return this.#refuseHeld(command, again, this.#stopped, request.id)
-      if (held.isWithdrawn) {
-        return this.#refuseHeld(command, again, resolutionDenial({ outcome: 'withdrawn' }, ruleId), request.id)
-      }
-      const judgement = this.#around.active.judgement(again, dialectOf(command))
-      if (again.effect !== 'hold') return this.#release(command, judgement, again, request, resolution.by)
-      const problem = this.#releaseProblem(request, command, again, resolution.by)
-      if (problem === undefined) return this.#release(command, judgement, again, request, resolution.by)
-      if (problem.code !== 'digest-mismatch' || policyDigest === this.policy.digest) {
-        return this.#refuseHeld(command, again, refusal(reasonOf(problem), problem.message, ruleId), request.id)
-      }
-      // Another policy asks for approval on its own terms: what was given under the old one does not count.
-      outcome = again
-    }
-    return this.#refuseHeld(command, outcome, refusal('approval-expired', 'the policy kept changing', outcome.ruleId))
-  }
-
-  /** Fails closed by throwing: on terms that make no sense, and on a command that no digest can be made of. */
-  #holdRequest(command: Command, outcome: PolicyOutcome): HoldRequest {
-    const { randomBytes, clock } = this.#around
-    const terms = this.#termsOf(outcome)
-    const { clientAddress, clientName } = this.#context
-    return {
-      id: Buffer.from(randomBytes(8)).toString('hex'),
-      digest: this.#digestOf(command),
-      requester: this.subject,
-      terms,
-      sessionId: this.id,
-      resource: this.resource,
-      ...(clientAddress === undefined ? {} : { clientAddress }),
-      ...(clientName === undefined ? {} : { clientName }),
-      command,
-      ...(outcome.ruleId === undefined ? {} : { ruleId: outcome.ruleId }),
-      ...(outcome.message === undefined ? {} : { message: outcome.message }),
-      requestedAtUnixMs: clock.nowUnixMs(),
-    }
-  }
-
-  #digestOf(command: Command): string {
-    const { subject, resource, id: sessionId } = this
-    return holdDigest({ subject, resource, sessionId, command, policyDigest: this.policy.digest })
-  }
-
-  #termsOf(outcome: PolicyOutcome): HoldTerms {
-    const { maxHoldMs, defaultHoldMs } = this.#around.limits
-    const terms = outcome.hold ?? { approverGroups: [], approvalsNeeded: 1, timeoutMs: defaultHoldMs }
-    return terms.timeoutMs > maxHoldMs ? { ...terms, timeoutMs: maxHoldMs } : terms
-  }
-
-  async #ask(
-    broker: ApprovalBroker,
-    command: Command,
-    inform: (text: string) => void,
-    request: HoldRequest,
-    held: Held,
-  ): Promise<ApprovalResolution> {
-    const { schedule, limits, describer, emitter } = this.#around
-    const { terms, ruleId } = request
-    // Throws on terms that make no sense, before anybody is asked.
-    const { expiresAtUnixMs } = createHold(request, request.requestedAtUnixMs)
-    const rule = ruleId === undefined ? {} : { ruleId }
-    this.#append({
-      type: 'hold',
-      atUnixMs: request.requestedAtUnixMs,
-      commandId: command.id,
-      holdId: request.id,
-      digest: request.digest,
-      ...rule,
-      ...(command.kind === 'sql' ? { text: describer.text(command.text) } : {}),
-      approverGroups: terms.approverGroups,
-      approvalsNeeded: terms.approvalsNeeded,
-      expiresAtUnixMs,
-    })
-    if (this.#stopped !== undefined) return { outcome: 'withdrawn' }
-    const wait = new ApprovalWait({ broker, request, schedule, remindMs: limits.remindMs, inform })
-    held.wait = wait
-    if (held.isWithdrawn) wait.withdraw()
-    const { id: holdId, digest } = request
-    const running = wait.run()
-    emitter.emit('hold', { session: this, command, holdId, digest, ...rule, terms, expiresAtUnixMs })
-    const resolution = await running
-    held.wait = undefined
-    this.#recordResolution(command.id, holdId, resolution)
-    return resolution
-  }
-
-  #recordResolution(commandId: number, holdId: string, resolution: ApprovalResolution): void {
-    const { clock, describer } = this.#around
-    const base = { type: 'approval', atUnixMs: clock.nowUnixMs(), commandId, holdId } as const
-    switch (resolution.outcome) {
-      case 'approved':
-        for (const { approver, comment } of resolution.by) {
-          const words = comment === undefined ? {} : { comment: describer.text(comment) }
-          this.#append({ ...base, outcome: 'approved', approver: approver.id, ...words })
-        }
-        return
-      case 'rejected': {
-        const { by, reason } = resolution
-        this.#append({ ...base, outcome: 'rejected', approver: by.id, comment: describer.text(reason) })
-        return
-      }
-      case 'expired':
-      case 'withdrawn':
-        this.#append({ ...base, outcome: resolution.outcome })
-        return
-      case 'limit':
-      case 'unavailable':
-        this.#append({ ...base, outcome: 'unavailable', comment: resolution.message })
-        return
-      default:
-        // A foreign broker may say anything: `resolutionDenial` refuses it.
-        resolution satisfies never
-    }
-  }
-
-  async #decideAgain(command: Command): Promise<PolicyOutcome> {
-    const outcome = this.#decide(command)
-    return isThenable(outcome) ? this.#settled(command, outcome) : outcome
-  }
-
-  /** Counts the broker's approvals through the state machine again, by the terms and the command of now. */
-  #releaseProblem(
-    request: HoldRequest,
-    command: Command,
-    outcome: PolicyOutcome,
-    by: readonly Approval[],
-  ): HoldRefusal | undefined {
-    const nowUnixMs = this.#around.clock.nowUnixMs()
-    const digest = this.#digestOf(command)
-    let hold = createHold({ ...request, terms: this.#termsOf(outcome) }, request.requestedAtUnixMs)
-    // A mismatch comes first: under another policy the approvals are not even counted.
-    if (digest !== hold.digest) return { code: 'digest-mismatch', message: 'what would run is not what was approved' }
-    for (const { approver } of by) {
-      if (hold.phase !== 'waiting') break
-      const step = approveHold(hold, approver, nowUnixMs)
-      if (!step.ok) return step.refusal
-      hold = step.hold
-    }
-    const step = releaseHold(hold, digest, nowUnixMs)
-    return step.ok ? undefined : step.refusal
-  }
-
-  async #release(
-    command: Command,
-    judgement: Judgement,
-    outcome: PolicyOutcome,
-    request: HoldRequest,
-    by: readonly Approval[],
-  ): Promise<Judgement> {
-    const concluded = await this.#conclude(command, judgement, outcome, request.id)
-    if (concluded.permitted) {
-      this.#around.emitter.emit('released', { session: this, command, holdId: request.id, by })
-    }
-    return concluded
-  }
-
-  #refuseHeld(
-    command: Command,
-    outcome: PolicyOutcome,
-    denial: Denial,
-    holdId?: string,
-  ): Judgement | Promise<Judgement> {
-    return this.#conclude(command, { permitted: false, denial, outcome }, outcome, holdId)
-  }
-}
-
-/** A hold waits for the values: planning a statement runs nothing. */
-function isPrepare(command: Command): boolean {
-  return command.kind === 'sql' && command.phase === 'prepare'
-}
-
-function dialectOf(command: Command): string {
-  return command.kind === 'sql' ? command.dialect : ''
 }
 
 /** The masker of the session's whole life; where the policy may be replaced, one that asks for the present one's. */
@@ -639,27 +410,6 @@ function textMaskerOf(around: SessionSurroundings): TextMasker | undefined {
   if (around.isObserving) return undefined
   if (!around.followsPolicy) return around.active.textMasker
   return { maskText: (text) => around.active.textMasker?.maskText(text) ?? text }
-}
-
-function resolutionDenial(resolution: ApprovalResolution, ruleId: string | undefined): Denial {
-  switch (resolution.outcome) {
-    case 'rejected': {
-      const why = typeof resolution.reason === 'string' && resolution.reason !== '' ? `: ${resolution.reason}` : ''
-      return refusal('approval-rejected', `rejected by \`${resolution.by.id}\`${why}`, ruleId)
-    }
-    case 'expired':
-      return refusal('approval-expired', 'nobody approved it in time', ruleId)
-    case 'withdrawn':
-      return refusal('withdrawn', 'withdrawn while it waited for approval', ruleId)
-    case 'limit':
-      return refusal('limit', resolution.message, ruleId)
-    default:
-      return refusal('approval-unavailable', 'nobody can be asked for approval', ruleId)
-  }
-}
-
-function reasonOf(problem: HoldRefusal): ReasonCode {
-  return problem.code === 'expired' ? 'approval-expired' : 'approval-unavailable'
 }
 
 /** Later, so that a driver that is inside `judge` is not called back from there. */
