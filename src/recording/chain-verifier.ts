@@ -89,6 +89,7 @@ export class ChainVerifier {
       return this.#bad('order', `expected number ${expected}, got ${parts.sequence}: ${how}`)
     }
     if (this.#hash(line, parts.bodyLength) !== parts.hash) {
+      if (!HEX.test(parts.hash)) return this.#bad('malformed', 'the hash is not 64 hex digits')
       return this.#bad('hash', 'changed, or not written behind the line before it')
     }
     if (!this.#acceptType(line, parts)) return
@@ -196,7 +197,7 @@ function partsOf(line: Buffer): LineParts | undefined {
   if (!isFramed) return undefined
   const prefix = PREFIX.exec(line.toString('latin1', 0, Math.min(bodyLength + 1, 96)))
   const hash = line.toString('latin1', line.length - 66, line.length - 2)
-  if (prefix === null || !HEX.test(hash)) return undefined
+  if (prefix === null) return undefined
   return {
     sequence: Number(prefix[1]),
     type: prefix[2] ?? '',

@@ -1,19 +1,23 @@
 import { isUtf8 } from 'node:buffer'
 import type { CommandAnswer, SqlFacts } from '../core/index.js'
 import { textCommitment } from './commitment.js'
-import { summariseFacts } from './facts-summary.js'
+import { factsJson } from './facts-json.js'
 import { asciiJson } from './line.js'
 import { redactSecretsInSql } from './redact-sql.js'
 import type { CommandEvent, OutputEvent, RecordedVerdict, RecordingEvent } from './types.js'
 
 /** Texts longer than this are rarely sent twice and are not kept. */
-const MAX_CACHED_TEXT_LENGTH = 16_384
+const MAX_CACHED_TEXT_LENGTH = 4_096
 
-/** As many texts without facts as are kept: at 16 KiB each, 16 MiB at the very most. */
+/** As many texts are kept as came last, at least so many and at most twice as many: 20 MiB at the very most. */
 const MAX_CACHED_TEXTS = 1_024
 
+/** Words from protocols are few; a tag such as `INSERT 0 1234` may vary without end. */
+const MAX_CACHED_WORDS = 1_024
+const MAX_CACHED_WORD_LENGTH = 64
+
 interface Fragment {
-  readonly text: string
+  readonly facts: SqlFacts | undefined
   readonly json: string
   readonly isRedacted: boolean
 }
@@ -27,12 +31,13 @@ export interface TimedAnswer {
 /**
  * Turns events into the members of their lines, `"type":` first, without the braces around.
  *
- * What comes again and again is turned into text once: statements by their facts object or their text,
- * verdicts by their object. One instance serves all sessions of a recorder.
+ * What comes again and again is turned into text once: statements by their text and facts object, verdicts by
+ * their object. One instance serves all sessions of a recorder.
  */
 export class EventEncoder {
-  readonly #byFacts = new WeakMap<SqlFacts, Fragment>()
-  readonly #byText = new Map<string, Fragment>()
+  /** Two generations: when the younger is full it becomes the older one, which is forgotten. */
+  #young = new Map<string, Fragment>()
+  #old = new Map<string, Fragment>()
   readonly #verdicts = new WeakMap<RecordedVerdict, string>()
   /** Kinds, phases, tags and the like: few and short. */
   readonly #words = new Map<string, string>()
@@ -89,21 +94,26 @@ export class EventEncoder {
 
   #statement(event: CommandEvent): Fragment {
     const { facts, text } = event
-    const known = facts === undefined ? this.#byText.get(text) : this.#byFacts.get(facts)
-    // Facts that are shared by different texts would be a bug elsewhere; it must not put a wrong text on record.
-    if (known !== undefined && known.text === text) return known
-    const shown = redactSecretsInSql(text)
-    let json = `,"text":${asciiJson(shown)}`
-    if (facts !== undefined) json += `,"facts":${asciiJson(summariseFacts(facts))}`
-    const fragment: Fragment = { text, json, isRedacted: shown !== text }
-    if (text.length > MAX_CACHED_TEXT_LENGTH) return fragment
-    if (facts !== undefined) {
-      this.#byFacts.set(facts, fragment)
-    } else {
-      if (this.#byText.size >= MAX_CACHED_TEXTS) this.#byText.clear()
-      this.#byText.set(text, fragment)
+    let known = this.#young.get(text)
+    if (known === undefined) {
+      known = this.#old.get(text)
+      if (known !== undefined) this.#keep(text, known)
     }
+    // The same text can have other facts under other session state.
+    if (known !== undefined && known.facts === facts) return known
+    const shown = redactSecretsInSql(text)
+    const json = `,"text":${asciiJson(shown)}${facts === undefined ? '' : `,"facts":${factsJson(facts)}`}`
+    const fragment: Fragment = { facts, json, isRedacted: shown !== text }
+    if (text.length <= MAX_CACHED_TEXT_LENGTH) this.#keep(text, fragment)
     return fragment
+  }
+
+  #keep(text: string, fragment: Fragment): void {
+    if (this.#young.size >= MAX_CACHED_TEXTS) {
+      this.#old = this.#young
+      this.#young = new Map()
+    }
+    this.#young.set(text, fragment)
   }
 
   #verdict(verdict: RecordedVerdict): string {
@@ -121,9 +131,8 @@ export class EventEncoder {
     const known = this.#words.get(word)
     if (known !== undefined) return known
     const json = asciiJson(word)
-    // Fails soft: words come from protocols, but a tag such as `INSERT 0 1234` may vary without end.
-    if (this.#words.size >= 1_024) this.#words.clear()
-    if (word.length <= 64) this.#words.set(word, json)
+    if (this.#words.size >= MAX_CACHED_WORDS) this.#words.clear()
+    if (word.length <= MAX_CACHED_WORD_LENGTH) this.#words.set(word, json)
     return json
   }
 }

@@ -28,12 +28,14 @@ export function completeLine(body: string, hash: string): string {
 
 const NOT_ASCII = /[^\x20-\x7e]/
 const NOT_ASCII_GLOBAL = /[^\x20-\x7e]/g
+const NOT_PLAIN = /[^\x20-\x7e]|["\\]/
 
 /**
  * JSON in printable ASCII only: what would be a control, bidi or any other character outside it is written
  * as `\uXXXX`. So a recording has one byte per character, survives every transport, and cannot act on the terminal it is shown on.
  */
 export function asciiJson(value: unknown): string {
+  if (typeof value === 'string' && !NOT_PLAIN.test(value)) return `"${value}"`
   const json = JSON.stringify(value)
   if (!NOT_ASCII.test(json)) return json
   return json.replace(NOT_ASCII_GLOBAL, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
