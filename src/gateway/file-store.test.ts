@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createRecorder, segmentName, verifyRecording, type Recorder } from '../recording/index.js'
-import { command, header, TestWorld } from '../recording/fixtures.js'
+import { command, header, TestWorld } from '../recording/recording.test-support.js'
 import { LOCK_FILE } from './directory-lock.js'
 import { openFileRecordStore, type FileRecordStore } from './file-store.js'
 
@@ -145,7 +145,7 @@ describe('openFileRecordStore', () => {
   })
 
   it('REC-4 kill -9 loses no command whose wait was over', async () => {
-    const script = join(import.meta.dirname, 'file-store.crash.ts')
+    const script = join(import.meta.dirname, 'file-store-crash.test-support.ts')
     for (let round = 0; round < 4; round++) {
       const child = spawn(process.execPath, ['--import', 'tsx', script, directory, `crash-${round}`], {
         stdio: ['ignore', 'pipe', 'inherit'],

@@ -217,15 +217,16 @@ export class GatewayConnection {
       throw new SallyportError('connection_closed', 'the client left before its target was reached')
     }
     this.#lease = lease
-    const reader = new UpstreamReader(
-      driver,
-      buffers,
-      () => this.#downstream.stream,
-      () => !this.#isDownstreamTls,
-    )
-    this.#reader = reader
     const isPlain = !usesTls(entry.target)
-    const socket = await connectTarget(entry.target, isPlain ? reader.onread : undefined)
+    if (isPlain) {
+      this.#reader = new UpstreamReader(
+        driver,
+        buffers,
+        () => this.#downstream.stream,
+        () => !this.#isDownstreamTls,
+      )
+    }
+    const socket = await connectTarget(entry.target, this.#reader?.onread)
     const peer = new StreamPeer(socket, { isReadElsewhere: isPlain })
     this.#upstream = peer
     return { peer, credentials: lease.credentials, start: () => peer.bind(driver, 'upstream') }
@@ -248,10 +249,10 @@ export class GatewayConnection {
 
   async #startUpstreamTls(): Promise<TlsInfo> {
     const peer = this.#upstream
-    const reader = this.#reader
-    if (peer === undefined || reader === undefined) throw new SallyportError('internal', 'no upstream to put TLS on')
-    const { stream, info } = await startTargetTls(peer.release(), this.#options.entry.target, reader.onread)
-    peer.replace(stream, { isReadElsewhere: true })
+    if (peer === undefined) throw new SallyportError('internal', 'no upstream to put TLS on')
+    // Node takes no read buffer of ours for TLS on a socket that is open already: chunks come as events.
+    const { stream, info } = await startTargetTls(peer.release(), this.#options.entry.target)
+    peer.replace(stream)
     return info
   }
 

@@ -255,8 +255,9 @@ describe('a gateway in front of PostgreSQL', () => {
         answer += chunk.toString('latin1')
         socket.end()
       })
+      const closed = new Promise((resolve) => socket.once('close', resolve))
       socket.write(startup)
-      await once(socket, 'close')
+      await closed
       return answer
     }
     expect(await attempt(['postgresql'])).toContain('SCRAM-SHA-256')
@@ -334,7 +335,7 @@ describe('a gateway in front of PostgreSQL', () => {
   it('ends sessions that are idle for too long, and clients that never log in', async () => {
     const { client, port } = await arrange({ limits: { idleTimeoutMs: 1_000, authenticationTimeoutMs: 500 } })
     const idle = client()
-    const ended = once(idle, 'end')
+    const ended = new Promise((resolve) => idle.once('end', resolve))
     idle.on('error', () => {})
     await idle.connect()
     const silent = connectTcp(port, '127.0.0.1')

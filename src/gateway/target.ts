@@ -51,7 +51,6 @@ export function connectTarget(target: Target, onread?: OnReadOpts): Promise<Sock
 export function startTargetTls(
   plain: Duplex,
   target: Target,
-  onread?: OnReadOpts,
 ): Promise<{ readonly stream: TLSSocket; readonly info: TlsInfo }> {
   const { tls } = target
   if (tls === undefined || tls.mode === 'disable') {
@@ -81,7 +80,6 @@ export function startTargetTls(
       ...(tls.ca === undefined ? {} : { ca: tls.ca }),
       ...(tls.cert === undefined ? {} : { cert: tls.cert }),
       ...(tls.key === undefined ? {} : { key: tls.key }),
-      ...(onread === undefined ? {} : { onread }),
     })
     const fail = (cause: unknown): void => {
       clearTimeout(timer)

@@ -2,7 +2,6 @@ import type { ConnectionOptions, SecureContextOptions } from 'node:tls'
 import type { Command, CommandAnswer, Denial, Protocol, Resource, SallyportError, Subject } from '../core/index.js'
 import type { CredentialProvider } from '../credentials/types.js'
 import type { Judgement, Session } from '../enforcement/types.js'
-import type { Identity } from '../identity/types.js'
 import type { CatalogFactory } from './catalogs.js'
 
 /** How the target is reached. */
@@ -108,10 +107,4 @@ export interface GatewayEvents {
   answered: (info: ConnectionInfo, commandId: number, answer: CommandAnswer) => void
   failed: (info: ConnectionInfo, error: SallyportError) => void
   closed: (info: ConnectionInfo) => void
-}
-
-/** What all listeners of a gateway share. */
-export interface GatewayServices {
-  readonly identity: Identity
-  readonly limits: GatewayLimits
 }

@@ -29,7 +29,7 @@ export class UpstreamReader {
     this.#canLend = canLend
   }
 
-  /** For `net.connect` and `tls.connect`. */
+  /** For `net.connect`. */
   readonly onread: OnReadOpts = {
     buffer: () => this.#next() as Uint8Array<ArrayBuffer>,
     callback: (bytes, buffer) => {

@@ -2,7 +2,7 @@
 // number, which commands are safe.
 import { writeSync } from 'node:fs'
 import { createRecorder } from '../recording/index.js'
-import { command, header } from '../recording/fixtures.js'
+import { command, header } from '../recording/recording.test-support.js'
 import { openFileRecordStore } from './file-store.js'
 
 const [directory = '', sessionId = ''] = process.argv.slice(2)
