@@ -106,7 +106,7 @@ class StreamingCopyMasker implements CopyMasker {
       position = end
     }
     if (position < chunk.length) this.#pending.append(chunk, position, chunk.length)
-    if (copied === 0) return chunk.subarray(0, position)
+    if (copied === 0 && this.#out.length === 0) return chunk.subarray(0, position)
     this.#out.appendRun(chunk, copied, position)
     return this.#out.take()
   }
