@@ -17,6 +17,8 @@ export type Surroundings = 'plain' | 'json' | 'markup'
  */
 export class Replacer {
   readonly table: DetectorTable
+  /** False when a constant is itself a value: masking twice would then change the text again. */
+  readonly isStable: boolean
   readonly #strategies: (MaskStrategy | undefined)[]
   readonly #hash: KeyedHash
   readonly #check: Scanner
@@ -34,6 +36,14 @@ export class Replacer {
       this.#strategies[kind] = stricter(this.#strategies[kind], spec.strategy)
     }
     this.#check = new Scanner(this.table)
+    this.isStable = specs.every(({ strategy }) => strategy.kind !== 'constant' || !this.#isDetected(strategy.value))
+  }
+
+  #isDetected(text: string): boolean {
+    const bytes = Buffer.from(text)
+    this.#check.start(0)
+    this.#check.hasContextOfSsn = true
+    return this.#check.next(bytes, 0, bytes.length, true) >= 0
   }
 
   strategy(kind: number): MaskStrategy {

@@ -1,14 +1,15 @@
-import { ByteWriter, CELL_UNCHANGED, type TextMasker } from '../core/index.js'
+import { ByteWriter, CELL_UNCHANGED, type CellMask, type TextMasker } from '../core/index.js'
 import { DetectingMask } from './detecting-mask.js'
 import type { Replacer } from './replacer.js'
+import { settled } from './settled-mask.js'
 
 /** Masks texts that stand outside of results: messages, parameter values, names. */
 export class DetectingTextMasker implements TextMasker {
-  readonly #mask: DetectingMask
+  readonly #mask: CellMask
   readonly #target = new ByteWriter()
 
   constructor(replacer: Replacer) {
-    this.#mask = new DetectingMask(replacer, { isNullable: false })
+    this.#mask = settled(new DetectingMask(replacer, { isNullable: false }), replacer)
   }
 
   maskText(text: Uint8Array): Uint8Array {

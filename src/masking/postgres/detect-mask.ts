@@ -4,6 +4,7 @@ import { isCardNumber, Scanner } from '../detectors/index.js'
 import { JsonMask } from '../json-mask.js'
 import type { KeyedHash } from '../keyed-hash.js'
 import type { Replacer } from '../replacer.js'
+import { settled } from '../settled-mask.js'
 import { ArrayMask } from './array-mask.js'
 import { asciiText } from './codec.js'
 import { columnMask } from './column-mask.js'
@@ -137,9 +138,9 @@ function valueMask(type: PostgresType, format: 'text' | 'binary', options: Detec
     case 'xml':
       return textMask('markup', options)
     case 'json':
-      return new JsonMask(replacer, { prefixBytes: 0 })
+      return settled(new JsonMask(replacer, { prefixBytes: 0 }), replacer)
     case 'jsonb':
-      return new JsonMask(replacer, { prefixBytes: format === 'binary' ? 1 : 0 })
+      return settled(new JsonMask(replacer, { prefixBytes: format === 'binary' ? 1 : 0 }), replacer)
     case 'opaque':
       return type.name === 'record' && format === 'text' ? textMask('markup', options) : new OpaqueMask(replacer)
     case 'int8':
@@ -162,8 +163,6 @@ function valueMask(type: PostgresType, format: 'text' | 'binary', options: Detec
 }
 
 function textMask(surroundings: 'plain' | 'markup', options: DetectionOptions): CellMask {
-  return new DetectingMask(options.replacer, {
-    surroundings,
-    hasContextOfSsn: options.labels.some((label) => SSN_LABEL.test(label)),
-  })
+  const hasContextOfSsn = options.labels.some((label) => SSN_LABEL.test(label))
+  return settled(new DetectingMask(options.replacer, { surroundings, hasContextOfSsn }), options.replacer)
 }
