@@ -12,7 +12,6 @@ const RULES: readonly Rule[] = [
   {
     id: 'no-forbidden',
     effect: 'deny',
-    evenIfUnparsed: true,
     match: { text: 'forbidden' },
     message: 'no forbidden things',
   },
