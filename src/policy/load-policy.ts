@@ -96,7 +96,7 @@ function read(
   let document: Document.Parsed
   let value: unknown
   try {
-    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: 'silent' })
+    document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: 'error' })
     const broken = [...document.errors, ...document.warnings]
     if (broken.length > 0) {
       return { problems: inOrder(broken.map((error) => problem(error.pos[0], firstLine(error.message)))) }

@@ -74,20 +74,13 @@ export function stricter(left: MaskStrategy, right: MaskStrategy): MaskStrategy 
   if (difference !== 0) return difference < 0 ? left : right
   if (left.kind === 'constant' && right.kind === 'constant') return left.value <= right.value ? left : right
   if (left.kind === 'partial' && right.kind === 'partial') {
-    const keepFirst = smaller(left.keepFirst, right.keepFirst)
-    const keepLast = smaller(left.keepLast, right.keepLast)
     return {
       kind: 'partial',
-      ...(keepFirst === undefined ? {} : { keepFirst }),
-      ...(keepLast === undefined ? {} : { keepLast }),
+      keepFirst: Math.min(left.keepFirst ?? 0, right.keepFirst ?? 0),
+      keepLast: Math.min(left.keepLast ?? 0, right.keepLast ?? 0),
     }
   }
   return left
-}
-
-function smaller(left: number | undefined, right: number | undefined): number | undefined {
-  if (left === undefined) return right
-  return right === undefined ? left : Math.min(left, right)
 }
 
 function sortedValues<T>(map: ReadonlyMap<string, T>): readonly T[] {

@@ -63,37 +63,51 @@ export function isUnparsed(facts: SqlFacts): boolean {
 
 /** One view per statement; one in all for a command without any. */
 export function viewsOf(context: DecisionContext): readonly View[] {
-  const { command, subject, resource, nowUnixMs } = context
-  const sqlCommand = command.kind === 'sql' ? command : undefined
-  const common = {
+  const { command } = context
+  if (command.kind !== 'sql' || isUnparsed(command.facts)) return [viewOf(context, undefined)]
+  const { facts } = command
+  // A statement may change where the names of the next one are looked up.
+  const isPathKnown = command.dialect === 'postgres' && !(facts.statements.length > 1 && facts.mayChangeSession)
+  const searchPath = isPathKnown ? parseSearchPath(command.state.searchPath) : undefined
+  const isExact = facts.certainty === 'exact'
+  if (facts.statements.length === 0) return [viewOf(context, sqlViewOf(emptyStatement(facts), isExact, searchPath))]
+  return facts.statements.map((statement) =>
+    viewOf(context, sqlViewOf(statement, isExact && statement.certainty === 'exact', searchPath)),
+  )
+}
+
+function viewOf({ command, subject, resource, nowUnixMs }: DecisionContext, sql: SqlView | undefined): View {
+  const isSql = command.kind === 'sql'
+  return {
     kind: command.kind,
     protocol: command.protocol,
-    dialect: sqlCommand?.dialect,
-    phase: sqlCommand?.phase,
-    certainty:
-      sqlCommand === undefined ? undefined : isUnparsed(sqlCommand.facts) ? 'unparsed' : sqlCommand.facts.certainty,
+    dialect: isSql ? command.dialect : undefined,
+    phase: isSql ? command.phase : undefined,
+    certainty: !isSql ? undefined : sql === undefined ? 'unparsed' : command.facts.certainty,
     subject,
     resource,
     text: textOf(command),
+    sql,
     nowUnixMs,
-  } as const
-  if (sqlCommand === undefined || isUnparsed(sqlCommand.facts)) return [{ ...common, sql: undefined }]
-  const { facts, state } = sqlCommand
-  // A statement may change where the names of the next one are looked up.
-  const isPathKnown = sqlCommand.dialect === 'postgres' && !(facts.statements.length > 1 && facts.mayChangeSession)
-  const searchPath = isPathKnown ? parseSearchPath(state.searchPath) : undefined
-  const statements: readonly (StatementFacts & { certainty?: unknown })[] =
-    facts.statements.length === 0 ? [emptyStatement(facts)] : facts.statements
-  return statements.map((statement) => ({
-    ...common,
-    sql: {
-      statement,
-      isExact: facts.certainty === 'exact' && (statement.certainty ?? 'exact') === 'exact',
-      verbs: verbsOf(statement),
-      classes: classesOf(statement),
-      searchPath,
-    },
-  }))
+  }
+}
+
+function sqlViewOf(statement: StatementFacts, isExact: boolean, searchPath: readonly string[] | undefined): SqlView {
+  const verbs = [statement.verb]
+  const classes = [statement.class]
+  for (const { modes } of statement.tables) {
+    for (const mode of modes) {
+      if (mode === 'ddl') addOnce(classes, 'ddl')
+      if (!isWrite(mode)) continue
+      addOnce(verbs, mode)
+      addOnce(classes, 'write')
+    }
+  }
+  return { statement, isExact, verbs, classes, searchPath }
+}
+
+function addOnce<T>(list: T[], entry: T): void {
+  if (!list.includes(entry)) list.push(entry)
 }
 
 /** Plug-ins' commands are matched by their text where they have one. */
@@ -104,25 +118,6 @@ function textOf(command: Command): string | undefined {
 
 function emptyStatement(facts: SqlFacts): StatementFacts {
   return { ...facts, verb: facts.verbs[0] ?? '', output: undefined }
-}
-
-function verbsOf(statement: StatementFacts): readonly string[] {
-  const verbs = new Set([statement.verb])
-  for (const table of statement.tables) {
-    for (const mode of table.modes) if (isWrite(mode)) verbs.add(mode)
-  }
-  return [...verbs]
-}
-
-function classesOf(statement: StatementFacts): readonly SqlClass[] {
-  const classes = new Set<SqlClass>([statement.class])
-  for (const table of statement.tables) {
-    for (const mode of table.modes) {
-      if (isWrite(mode)) classes.add('write')
-      if (mode === 'ddl') classes.add('ddl')
-    }
-  }
-  return [...classes]
 }
 
 function isWrite(mode: string): boolean {
