@@ -60,6 +60,9 @@ const TYPES: ReadonlySet<string> = new Set<LineType>([
   'seal',
 ])
 
+/** Events carry the time when they happened and are written a little later, so small steps back mean nothing. */
+const CLOCK_TOLERANCE_MS = 1_000
+
 /** Follows the chain of one segment line by line. Stops at the first problem. */
 export class ChainVerifier {
   /** Good lines so far. */
@@ -93,7 +96,7 @@ export class ChainVerifier {
       return this.#bad('hash', 'changed, or not written behind the line before it')
     }
     if (!this.#acceptType(line, parts)) return
-    if (parts.atUnixMs < this.#lastAtUnixMs) {
+    if (this.#lastAtUnixMs - parts.atUnixMs > CLOCK_TOLERANCE_MS) {
       this.clockSetBack ??= { line: expected, byMs: this.#lastAtUnixMs - parts.atUnixMs }
     }
     this.#lastAtUnixMs = parts.atUnixMs

@@ -16,13 +16,8 @@ export {
 export type { RecordStore, SegmentWriter } from './store.js'
 export { MemoryRecordStore } from './memory-store.js'
 export { segmentName } from './segment-name.js'
-export {
-  createRecorder,
-  type Durability,
-  type Recorder,
-  type RecorderOptions,
-  type SessionRecorder,
-} from './recorder.js'
+export { createRecorder, type Recorder, type RecorderOptions } from './recorder.js'
+export type { Durability, SessionRecorder } from './session-recorder.js'
 export { redactSecretsInSql } from './redact-sql.js'
 export { commitmentKeyOf, textCommitment } from './commitment.js'
 export type { Ending, ProblemKind, RecordingProblem } from './chain-verifier.js'

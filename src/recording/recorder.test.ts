@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { SallyportError, type CommandAnswer, type SqlFacts } from '../core/index.js'
 import { commitmentKeyOf, textCommitment } from './commitment.js'
-import { command, header, START_UNIX_MS, TestWorld } from './fixtures.js'
+import { command, header, START_UNIX_MS, TestWorld } from './recording.test-support.js'
 import type { RecordStore, SegmentWriter } from './store.js'
 import { verifyRecording } from './verify.js'
 import { verifySegments } from './verify-segments.js'

@@ -1,8 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { command, header, START_UNIX_MS, TestWorld } from './fixtures.js'
+import { command, header, START_UNIX_MS, TestWorld } from './recording.test-support.js'
 import { formatEntry } from './format-event.js'
-import type { SessionRecorder } from './recorder.js'
+import type { SessionRecorder } from './session-recorder.js'
 import { replayRecording, type ReplayEntry } from './replay.js'
 import type { VerifyResult } from './verify.js'
 

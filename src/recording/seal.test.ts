@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { command, header, TestWorld } from './fixtures.js'
+import { command, header, TestWorld } from './recording.test-support.js'
 import { looksClosed, MAX_KEPT_TORN_BYTES, sealRecording } from './seal.js'
 import { verifyRecording } from './verify.js'
 import { verifySegments } from './verify-segments.js'

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { command, header, START_UNIX_MS, TestWorld } from './fixtures.js'
+import { command, header, START_UNIX_MS, TestWorld } from './recording.test-support.js'
 import { completeLine, GENESIS_HASH, lineHash } from './line.js'
 import { verifyRecording, type VerifyResult } from './verify.js'
 import { verifySegments } from './verify-segments.js'
