@@ -46,19 +46,25 @@ export function domainEnd(bytes: Uint8Array, start: number, end: number): number
   let i = start
   while (i < limit) {
     const labelStart = i
-    let isLetters = true
-    let isDigits = true
+    let letters = 0
+    let digits = 0
+    let hyphens = 0
     let bits: number
     while (i < limit && ((bits = BYTE_CLASS[bytes[i] as number] as number) & DOMAIN) !== 0 && bytes[i] !== 0x2e) {
-      if ((bits & LETTER) === 0 && (bytes[i] as number) < 0x80) isLetters = false
-      if ((bits & DIGIT) === 0) isDigits = false
+      if ((bits & DIGIT) !== 0) digits++
+      else if (digits === 0 && ((bits & LETTER) !== 0 || (bytes[i] as number) >= 0x80)) letters++
+      // Two hyphens belong to punycode, or to something written right behind the address.
+      else if (bytes[i] === 0x2d && bytes[i + 1] === 0x2d && i - labelStart !== 2) break
+      else if (bytes[i] === 0x2d) hyphens++
       i++
     }
     const length = i - labelStart
     if (length === 0 || bytes[labelStart] === 0x2d) break
     labels++
-    if (isDigits) numericLabels++
-    if (labels > 1 && length >= 2 && (isLetters || isPunycode(bytes, labelStart, length))) matchEnd = i
+    if (digits === length) numericLabels++
+    // Digits behind the letters of a top-level domain are most likely something glued to it, and go with it.
+    const isTopLevel = letters >= 2 && hyphens === 0
+    if (labels > 1 && (isTopLevel || isPunycode(bytes, labelStart, length))) matchEnd = i
     if (i >= limit || bytes[i] !== 0x2e) break
     i++
   }
