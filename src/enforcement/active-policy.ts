@@ -1,6 +1,5 @@
 import {
   SallyportError,
-  type DetectorMaskSpec,
   type MaskSet,
   type Obligations,
   type Policy,
@@ -8,15 +7,12 @@ import {
   type ResultMasker,
   type TextMasker,
 } from '../core/index.js'
+import type { Masking } from '../masking/index.js'
 import { denialOf, MASKING_FAILED, observedOutcome } from './outcomes.js'
 import type { Judgement } from './types.js'
 
 /** What the enforcer needs of the masking layer: `createMasking` makes one. */
-export interface MaskCompiler {
-  compile(set: MaskSet, dialect: 'postgres'): ResultMasker
-  /** Undefined: nothing to mask. */
-  textMasker(detectors: readonly DetectorMaskSpec[]): TextMasker | undefined
-}
+export type MaskCompiler = Pick<Masking, 'compile' | 'textMasker'>
 
 /** `observe` judges and records, and acts on nothing but revocation and a broken record. */
 export type EnforcementMode = 'enforce' | 'observe'

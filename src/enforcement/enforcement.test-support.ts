@@ -1,5 +1,5 @@
 import { createMemoryBroker, type MemoryBroker } from '../approval/index.js'
-import { agent, sqlCommand } from '../approval/approval.test-support.js'
+import { agent, sqlCommand, textValue } from '../approval/approval.test-support.js'
 import type { DecisionContext, Policy, PolicyOutcome, SallyportError } from '../core/index.js'
 import type { CommandEvent, Recorder, RecordingEvent, RecordingHeader, SessionRecorder } from '../recording/index.js'
 import { createEnforcer, type Enforcer, type EnforcerOptions } from './enforcer.js'
@@ -177,4 +177,4 @@ export async function verdict(judgement: Judgement | Promise<Judgement>): Promis
   return settled.permitted ? 'permitted' : settled.denial.reason
 }
 
-export { agent, sqlCommand }
+export { agent, sqlCommand, textValue }

@@ -34,7 +34,8 @@ export function checkedOutcome(command: Command, outcome: PolicyOutcome): Policy
   const effect: string | undefined = (outcome as PolicyOutcome | undefined)?.effect
   if (effect === 'deny') return outcome
   if (effect !== 'allow' && effect !== 'hold') return ENGINE_FAILED
-  if (outcome.ruleId === undefined && isUnparsed(command)) {
+  // A policy that only observes says so, and would have refused it.
+  if (outcome.ruleId === undefined && outcome.wouldBe === undefined && isUnparsed(command)) {
     const problem = command.facts.problem
     return {
       ...outcome,
@@ -53,7 +54,9 @@ function isUnparsed(command: Command): boolean {
 /** The same answer, turned into what an observing enforcer does about it: nothing. */
 export function observedOutcome(outcome: PolicyOutcome): PolicyOutcome {
   const effect = outcome.effect
-  return effect === 'allow' ? outcome : { ...outcome, effect: 'allow', wouldBe: effect }
+  return effect === 'allow'
+    ? outcome
+    : { ...outcome, effect: 'allow', wouldBe: outcome.wouldBe === 'deny' ? 'deny' : effect }
 }
 
 /** What the client is told of a policy's no. */
@@ -63,6 +66,7 @@ export function denialOf(outcome: PolicyOutcome): Denial {
     message: outcome.message ?? defaultMessage(outcome),
   }
   if (outcome.ruleId !== undefined) denial.ruleId = outcome.ruleId
+  if (outcome.hint !== undefined) denial.hint = outcome.hint
   return denial
 }
 
