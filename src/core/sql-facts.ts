@@ -58,6 +58,12 @@ export interface OutputColumn {
   readonly sources: readonly ColumnSource[] | 'unknown'
   /** True when the value is the source column itself (renamed at most), so that its type is kept. */
   readonly isPlain: boolean
+  /**
+   * Stands for any number of result columns (`*`, `t.*`, `(f(x)).*`), which only the catalogue could tell. Its sources
+   * have column `*`; where it `isPlain`, a result column keeps the name of the table column it is.
+   * What follows it in the list is not positional: use `outputSources`.
+   */
+  readonly isStar?: boolean
 }
 
 /** Session-level meaning that a statement sets, as text names it. Names are those the server would use. */

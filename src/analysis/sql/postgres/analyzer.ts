@@ -1,0 +1,229 @@
+import type {
+  ColumnAccess,
+  FunctionCall,
+  SqlAnalyzer,
+  SqlClass,
+  SqlFacts,
+  SqlSessionState,
+  SqlStatementFacts,
+  TableAccess,
+} from '../../../core/index.js'
+import { GenerationCache } from './cache.js'
+import { Collector } from './collector.js'
+import { worseClass } from './function-data.js'
+import { lex } from './lexer.js'
+import { createPostgresParser, type ParsedStatement, type PostgresParser } from './parser.js'
+import { readingKey, readingProblem, type SessionReading, sessionReading } from './session-reading.js'
+import { sourceKey } from './sources.js'
+import { statementFacts, walkStatement } from './statements.js'
+import { Walker } from './walker.js'
+
+export interface PostgresAnalyzerOptions {
+  /**
+   * Longer texts (in UTF-16 code units) stay unparsed. Default 1 MiB: what one statement of an application needs, and
+   * what the parser reads in well under two seconds.
+   */
+  readonly maxTextLength?: number
+  /** Operators, joins and brackets on one path of the tree. Default 2000: the parser's stack ends at about 7000. */
+  readonly maxDepth?: number
+  /** Judged texts that are kept. Default 10,000. */
+  readonly maxCachedTexts?: number
+  /** Their estimated memory. Default 32 MiB. */
+  readonly maxCachedBytes?: number
+}
+
+/**
+ * An analyzer with the server's own grammar. Load it once and share it: it keeps no state but its cache.
+ *
+ * @example
+ * const analyzer = await createPostgresAnalyzer()
+ * analyzer.analyze('delete from t', { standardConformingStrings: true, clientEncoding: 'UTF8' }).hasWhere // false
+ */
+export async function createPostgresAnalyzer(options: PostgresAnalyzerOptions = {}): Promise<SqlAnalyzer> {
+  return new PostgresAnalyzer(await createPostgresParser(), options)
+}
+
+class PostgresAnalyzer implements SqlAnalyzer {
+  readonly dialect = 'postgres'
+  private readonly parser: PostgresParser
+  private readonly limits: { readonly maxTextLength: number; readonly maxDepth: number }
+  private readonly caches = new Map<number, GenerationCache<SqlFacts>>()
+  private readonly cacheLimits: { readonly maxEntries: number; readonly maxBytes: number }
+  private lastState: SqlSessionState | undefined
+  private lastReading: SessionReading | undefined
+  private lastCache: GenerationCache<SqlFacts> | undefined
+
+  constructor(parser: PostgresParser, options: PostgresAnalyzerOptions) {
+    this.parser = parser
+    this.limits = { maxTextLength: options.maxTextLength ?? 1024 * 1024, maxDepth: options.maxDepth ?? 2000 }
+    this.cacheLimits = {
+      maxEntries: options.maxCachedTexts ?? 10_000,
+      maxBytes: options.maxCachedBytes ?? 32 * 1024 * 1024,
+    }
+  }
+
+  analyze(text: string, state: SqlSessionState): SqlFacts {
+    const cache = this.cacheFor(state)
+    const known = cache.get(text)
+    if (known !== undefined) return known
+    const facts = this.judge(text, this.lastReading ?? sessionReading(state))
+    // What failed for lack of a parser may succeed the next time.
+    if (facts.certainty !== 'unparsed' || facts.problem !== 'the parser is being restarted') cache.set(text, facts)
+    return facts
+  }
+
+  private cacheFor(state: SqlSessionState): GenerationCache<SqlFacts> {
+    if (this.lastCache !== undefined && this.lastState !== undefined && sameState(state, this.lastState)) {
+      return this.lastCache
+    }
+    const reading = sessionReading(state)
+    const key = readingKey(reading)
+    let cache = this.caches.get(key)
+    if (cache === undefined) {
+      cache = new GenerationCache(this.cacheLimits, estimatedBytes)
+      this.caches.set(key, cache)
+    }
+    // A copy: the caller may change its own.
+    this.lastState = { ...state }
+    this.lastReading = reading
+    this.lastCache = cache
+    return cache
+  }
+
+  private judge(text: string, reading: SessionReading): SqlFacts {
+    try {
+      const lexical = lex(text, this.limits)
+      const problem = lexical.problem ?? readingProblem(reading, lexical, text)
+      if (problem !== undefined) return unparsed(problem, lexical.shape)
+      const parsed = this.parser.parse(text)
+      if (!parsed.ok) return unparsed(parsed.problem, lexical.shape)
+      const statements = parsed.statements.map((statement) => this.statement(statement, text, reading))
+      return deepFreeze(summary(statements, lexical.shape))
+    } catch {
+      // Fails closed: deeper or larger than a walk may go.
+      return unparsed('the text is too complex', '')
+    }
+  }
+
+  private statement(statement: ParsedStatement, text: string, reading: SessionReading): SqlStatementFacts {
+    const walker = new Walker(new Collector(), reading, walkStatement)
+    return statementFacts(walker, statement.tree, () => sourceOf(statement, text))
+  }
+}
+
+function sameState(a: SqlSessionState, b: SqlSessionState): boolean {
+  return (
+    a.standardConformingStrings === b.standardConformingStrings &&
+    a.clientEncoding === b.clientEncoding &&
+    a.serverVersion === b.serverVersion &&
+    a.searchPath === b.searchPath
+  )
+}
+
+function sourceOf({ startByte, lengthBytes }: ParsedStatement, text: string): string {
+  const bytes = new TextEncoder().encode(text)
+  return new TextDecoder().decode(
+    bytes.subarray(startByte, lengthBytes === undefined ? undefined : startByte + lengthBytes),
+  )
+}
+
+/** Text, shape and objects of about a hundred bytes each. */
+function estimatedBytes(text: string, facts: SqlFacts): number {
+  let entries = 10
+  for (const statement of facts.statements) {
+    entries += 10 + statement.tables.length + statement.columns.length + statement.functions.length
+    entries += statement.launders.length + statement.effects.length
+    if (Array.isArray(statement.output)) entries += 2 * statement.output.length
+  }
+  return 2 * (text.length + facts.shape.length) + 200 * entries
+}
+
+function unparsed(problem: string, shape: string): SqlFacts {
+  return deepFreeze<SqlFacts>({
+    certainty: 'unparsed',
+    problem,
+    statements: [],
+    class: 'unknown',
+    verbs: [],
+    tables: [],
+    columns: [],
+    functions: [],
+    hasWhere: false,
+    touchesFiles: false,
+    touchesPrograms: false,
+    isDynamic: false,
+    launders: [],
+    mayChangeSession: true,
+    shape,
+  })
+}
+
+/** Ends of a transaction: they take back settings, and close cursors. */
+const ENDS_TRANSACTION = new Set(['commit', 'rollback', 'rollback-to', 'prepare'])
+
+function summary(statements: readonly SqlStatementFacts[], shape: string): SqlFacts {
+  const only = statements.length === 1 ? statements[0] : undefined
+  return {
+    certainty: statements.every((statement) => statement.certainty === 'exact') ? 'exact' : 'conservative',
+    statements,
+    class: statements.reduce<SqlClass>((worst, statement) => worseClass(worst, statement.class), 'read'),
+    verbs: statements.map((statement) => statement.verb),
+    tables: only?.tables ?? mergeTables(statements),
+    columns:
+      only?.columns ??
+      unique(
+        statements.flatMap((statement) => statement.columns),
+        columnKey,
+      ),
+    functions:
+      only?.functions ??
+      unique(
+        statements.flatMap((statement) => statement.functions),
+        functionKey,
+      ),
+    hasWhere: statements.every((statement) => statement.hasWhere),
+    touchesFiles: statements.some((statement) => statement.touchesFiles),
+    touchesPrograms: statements.some((statement) => statement.touchesPrograms),
+    isDynamic: statements.some((statement) => statement.isDynamic),
+    launders:
+      only?.launders ??
+      unique(
+        statements.flatMap((statement) => statement.launders),
+        sourceKey,
+      ),
+    mayChangeSession: statements.some(
+      (statement) => statement.effects.length > 0 || ENDS_TRANSACTION.has(statement.transaction ?? ''),
+    ),
+    shape,
+  }
+}
+
+const columnKey = (column: ColumnAccess): string => `${column.mode}\0${sourceKey(column)}`
+const functionKey = (call: FunctionCall): string => `${call.schema ?? ''}\0${call.name}`
+
+function unique<Item>(items: readonly Item[], keyOf: (item: Item) => string): readonly Item[] {
+  const found = new Map<string, Item>()
+  for (const item of items) if (!found.has(keyOf(item))) found.set(keyOf(item), item)
+  return [...found.values()]
+}
+
+function mergeTables(statements: readonly SqlStatementFacts[]): readonly TableAccess[] {
+  const found = new Map<string, TableAccess>()
+  for (const statement of statements) {
+    for (const table of statement.tables) {
+      const key = `${table.schema ?? ''}\0${table.table}`
+      const known = found.get(key)
+      const modes = known === undefined ? table.modes : [...new Set([...known.modes, ...table.modes])]
+      found.set(key, { ...table, modes })
+    }
+  }
+  return [...found.values()]
+}
+
+/** Facts are shared by everybody who sends the same text. */
+function deepFreeze<Value>(value: Value): Value {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return value
+  Object.freeze(value)
+  for (const part of Object.values(value)) deepFreeze(part)
+  return value
+}

@@ -1,0 +1,1 @@
+export { createPostgresAnalyzer, type PostgresAnalyzerOptions } from './analyzer.js'

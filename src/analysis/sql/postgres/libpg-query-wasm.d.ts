@@ -1,0 +1,4 @@
+declare module 'libpg-query/wasm/libpg-query.js' {
+  const createModule: unknown
+  export default createModule
+}
