@@ -35,12 +35,12 @@ export class BinaryCopyFormat implements CopyFormat {
     this.#plan = plan
   }
 
-  findRowEnd(chunk: Buffer, from: number): number {
+  findRowEnd(chunk: Buffer, from: number, to: number): number {
     let position = from
     for (;;) {
       if (this.#missing > 0) {
-        if (position === chunk.length) return -1
-        position += this.#take(chunk, position)
+        if (position === to) return -1
+        position += this.#take(chunk, position, to)
       }
       if (this.#missing === 0 && this.#advance()) return position
     }
@@ -73,8 +73,8 @@ export class BinaryCopyFormat implements CopyFormat {
   }
 
   /** Consumes what it can of the bytes missing, and returns how many. */
-  #take(chunk: Buffer, position: number): number {
-    const count = Math.min(this.#missing, chunk.length - position)
+  #take(chunk: Buffer, position: number, to: number): number {
+    const count = Math.min(this.#missing, to - position)
     if (this.#expected === 'nothing') throw copyViolation('bytes follow the trailer')
     if (this.#expected !== 'value' && this.#expected !== 'extension') {
       for (let i = 0; i < count; i++) this.#takeByte(chunk[position + i] as number, this.#missing - i)

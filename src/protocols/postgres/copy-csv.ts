@@ -38,12 +38,12 @@ export class CsvCopyFormat implements CopyFormat {
     this.#nullText = options.nullText
   }
 
-  findRowEnd(chunk: Buffer, from: number): number {
+  findRowEnd(chunk: Buffer, from: number, to: number): number {
     const quote = this.#quote
     // Where quote and escape are one, a doubled quote leaves the quotes and enters them again at once.
     const escape = this.#escape === quote ? -1 : this.#escape
     let state = this.#state
-    for (let i = from; i < chunk.length; i++) {
+    for (let i = from; i < to; i++) {
       const byte = chunk[i]
       if (state === ESCAPED) state = INSIDE
       else if (byte === quote) state = state === INSIDE ? OUTSIDE : INSIDE
@@ -81,10 +81,12 @@ export class CsvCopyFormat implements CopyFormat {
     let i = start
     if (buffer[start] === this.#quote && start < lineEnd) i = this.#findClosingQuote(buffer, start + 1, lineEnd) + 1
     const isQuoted = i > start
+    const delimiter = this.#delimiter
+    const quote = this.#quote
     for (; i < lineEnd; i++) {
       const byte = buffer[i]
-      if (byte === this.#delimiter) return i
-      if (isQuoted || byte === this.#quote) throw copyViolation('a quote stands in the middle of a cell')
+      if (byte === delimiter) return i
+      if (isQuoted || byte === quote) throw copyViolation('a quote stands in the middle of a cell')
     }
     return lineEnd
   }

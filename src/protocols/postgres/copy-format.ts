@@ -13,9 +13,9 @@ export interface CopyFormat {
   /**
    * Looks for the end of the row that `chunk[from]` continues or begins, remembering where it stands.
    *
-   * @returns the offset behind the row, or -1 when it does not end in this chunk
+   * @returns the offset behind the row, or -1 when it does not end before `to`
    */
-  findRowEnd(chunk: Buffer, from: number): number
+  findRowEnd(chunk: Buffer, from: number, to: number): number
   /**
    * Masks the row just found, now in one piece.
    *

@@ -32,6 +32,12 @@ export interface CopyMasker {
    */
   push(chunk: Buffer): Buffer
   /**
+   * As push, for content that lies at `chunk[start, end)`: appends the whole masked rows to `out`. Allocates nothing.
+   *
+   * @throws SallyportError as push; `out` may have got some of the rows
+   */
+  pushTo(chunk: Buffer, start: number, end: number, out: ByteWriter): void
+  /**
    * At CopyDone.
    *
    * @returns a last row that lacks its line end
@@ -82,6 +88,10 @@ class StreamingCopyMasker implements CopyMasker {
   /** The beginning of a row whose end has not come. */
   readonly #pending = new ByteWriter(0x400)
   readonly #out = new ByteWriter(0x400)
+  /** Of the chunk last looked at: everything before this offset is in the output. */
+  #copied = 0
+  /** And here its whole rows end. */
+  #rowsEnd = 0
 
   constructor(format: CopyFormat, maxRowBytes: number) {
     this.#format = format
@@ -89,39 +99,59 @@ class StreamingCopyMasker implements CopyMasker {
   }
 
   push(chunk: Buffer): Buffer {
-    /** Everything of the chunk before this offset is in `out`. */
-    let copied = 0
-    let position = 0
-    while (position < chunk.length) {
-      const end = this.#format.findRowEnd(chunk, position)
-      this.#checkLength(this.#pending.length + (end < 0 ? chunk.length : end) - position)
-      if (end < 0) break
-      if (this.#pending.length > 0) {
-        this.#pending.append(chunk, position, end)
-        this.#maskPending()
-        copied = end
-      } else {
-        copied = this.#format.maskRow(chunk, position, end, copied, this.#out)
-      }
-      position = end
-    }
-    if (position < chunk.length) this.#pending.append(chunk, position, chunk.length)
-    if (copied === 0 && this.#out.length === 0) return chunk.subarray(0, position)
-    this.#out.appendRun(chunk, copied, position)
-    return this.#out.take()
+    const out = this.#out
+    this.#maskRows(chunk, 0, chunk.length, out)
+    if (this.#copied === 0 && out.length === 0) return chunk.subarray(0, this.#rowsEnd)
+    out.appendRun(chunk, this.#copied, this.#rowsEnd)
+    return this.#give()
+  }
+
+  pushTo(chunk: Buffer, start: number, end: number, out: ByteWriter): void {
+    this.#maskRows(chunk, start, end, out)
+    out.appendRun(chunk, this.#copied, this.#rowsEnd)
   }
 
   end(): Buffer {
     if (!this.#format.finish(this.#pending.length)) return NOTHING
-    this.#maskPending()
-    return this.#out.take()
+    this.#maskPending(this.#out)
+    return this.#give()
   }
 
-  #maskPending(): void {
+  #maskRows(chunk: Buffer, start: number, end: number, out: ByteWriter): void {
+    let copied = start
+    let position = start
+    while (position < end) {
+      const rowEnd = this.#format.findRowEnd(chunk, position, end)
+      this.#checkLength(this.#pending.length + (rowEnd < 0 ? end : rowEnd) - position)
+      if (rowEnd < 0) break
+      if (this.#pending.length > 0) {
+        this.#pending.append(chunk, position, rowEnd)
+        this.#maskPending(out)
+        copied = rowEnd
+      } else {
+        copied = this.#format.maskRow(chunk, position, rowEnd, copied, out)
+      }
+      position = rowEnd
+    }
+    if (position < end) this.#pending.append(chunk, position, end)
+    this.#copied = copied
+    this.#rowsEnd = position
+  }
+
+  #maskPending(out: ByteWriter): void {
     const { bytes, length } = this.#pending
-    const copied = this.#format.maskRow(bytes, 0, length, 0, this.#out)
-    this.#out.append(bytes, copied, length)
+    const copied = this.#format.maskRow(bytes, 0, length, 0, out)
+    out.append(bytes, copied, length)
     this.#pending.clear()
+  }
+
+  /** A few bytes are copied, so that the buffer can be used again; many are given away with it. */
+  #give(): Buffer {
+    const out = this.#out
+    if (out.length * 2 > out.bytes.length && out.length > 4096) return out.take()
+    const copy = Buffer.from(out.view())
+    out.clear()
+    return copy
   }
 
   #checkLength(rowBytes: number): void {

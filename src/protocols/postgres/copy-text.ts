@@ -38,10 +38,10 @@ export class TextCopyFormat implements CopyFormat {
     for (const [control, letter] of CONTROL_LETTERS) this.#escapes[control] = letter
   }
 
-  findRowEnd(chunk: Buffer, from: number): number {
+  findRowEnd(chunk: Buffer, from: number, to: number): number {
     // A line end inside a cell is always written as an escape, so this is the row's.
-    const newline = chunk.indexOf(NEWLINE, from)
-    return newline < 0 ? -1 : newline + 1
+    const newline = chunk.subarray(from, to).indexOf(NEWLINE)
+    return newline < 0 ? -1 : from + newline + 1
   }
 
   finish(pendingBytes: number): boolean {
@@ -51,17 +51,18 @@ export class TextCopyFormat implements CopyFormat {
   maskRow(buffer: Buffer, start: number, end: number, copied: number, out: ByteWriter): number {
     const lineEnd = buffer[end - 1] === NEWLINE ? end - 1 : end
     if (start === lineEnd && this.#cells.hasNoColumns) return copied
+    const delimiter = this.#delimiter
     let column = 0
     let cellStart = start
     let hasEscape = false
     let reached = copied
     for (let i = start; ; i++) {
-      const byte = i < lineEnd ? (buffer[i] as number) : this.#delimiter
+      const byte = i < lineEnd ? (buffer[i] as number) : delimiter
       if (byte === BACKSLASH) {
         // Fails closed: the server never writes it, and clients do not agree on where the row ends then.
         if (++i >= lineEnd) throw copyViolation('a backslash stands before the end of a line')
         hasEscape = true
-      } else if (byte === this.#delimiter) {
+      } else if (byte === delimiter) {
         reached = this.#maskCell(buffer, cellStart, i, column++, hasEscape, reached, out)
         if (i >= lineEnd) break
         cellStart = i + 1
@@ -103,12 +104,14 @@ export class TextCopyFormat implements CopyFormat {
 
   #escape(masked: ByteWriter, out: ByteWriter): void {
     const { bytes, length } = masked
+    let copied = 0
     for (let i = 0; i < length; i++) {
-      const byte = bytes[i] as number
-      const escaped = this.#escapes[byte] as number
-      if (escaped === 0) out.u8(byte)
-      else out.u8(BACKSLASH).u8(escaped)
+      const escaped = this.#escapes[bytes[i] as number] as number
+      if (escaped === 0) continue
+      out.append(bytes, copied, i).u8(BACKSLASH).u8(escaped)
+      copied = i + 1
     }
+    out.append(bytes, copied, length)
   }
 }
 
