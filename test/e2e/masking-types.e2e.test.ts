@@ -112,16 +112,15 @@ afterAll(async () => {
   await server?.stop()
 })
 
-/** Cells exactly as the server sends them. */
-const raw = { getTypeParser: () => (value: string | Buffer) => value } as unknown as pg.CustomTypesConfig
-
+/** A cell exactly as the server sends it. Binary ones through the type's own send function: pg's parser decodes them as text. */
 async function cell(expression: string, format: 'text' | 'binary'): Promise<{ type: number; bytes: Buffer }> {
-  // `binary` is read by pg at run time and missing from its types.
-  const config = { text: `select ${expression} as value`, types: raw, binary: format === 'binary' } as pg.QueryConfig
-  const result = await client.query(config)
-  const value: string | Buffer = result.rows[0].value
+  const raw = { getTypeParser: () => (value: string) => value } as unknown as pg.CustomTypesConfig
+  const result = await client.query({ text: `select ${expression} as value`, types: raw })
   const type = result.fields[0]?.dataTypeID ?? 0
-  return { type, bytes: Buffer.from(value as string) }
+  if (format === 'text') return { type, bytes: Buffer.from(result.rows[0].value as string) }
+  const send = await client.query('select typsend::text as name from pg_type where oid = $1', [type])
+  const sent = await client.query(`select encode(${send.rows[0].name}(${expression}), 'hex') as value`)
+  return { type, bytes: Buffer.from(sent.rows[0].value as string, 'hex') }
 }
 
 function masked(mask: CellMask, bytes: Buffer): Buffer | null | undefined {
@@ -180,7 +179,11 @@ describe('every replacement is accepted by the server', () => {
           for (const strategy of STRATEGIES) {
             const replacement = masked(columnMask(type, format, strategy), bytes)
             if (replacement === undefined) continue
-            if (replacement === null) continue
+            if (replacement === null) {
+              const isExpected = ['null', 'constant'].includes(strategy.kind) || NO_REPLACEMENT.includes(typeName)
+              expect(isExpected, `${typeName}[] ${strategy.kind} can be rebuilt`).toBe(true)
+              continue
+            }
             await accepted(`${typeName}[]`, format, replacement)
           }
         }
