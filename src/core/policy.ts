@@ -24,7 +24,7 @@ export interface SessionContext {
 
 /** How a hold is to be decided. */
 export interface HoldTerms {
-  /** Groups whose members may approve. Empty: anybody but the requester. */
+  /** Groups whose members may approve. Empty: anybody but the requester, who is behind them, and agents. */
   readonly approverGroups: readonly string[]
   readonly approvalsNeeded: number
   readonly timeoutMs: number

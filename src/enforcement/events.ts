@@ -51,7 +51,7 @@ export interface EnforcerEvents {
 
 /**
  * An emitter whose listeners are onlookers: one that throws or rejects neither reaches the caller of `emit` nor
- * keeps the others from being told.
+ * keeps the others from being told. Listeners are called with the emitter as `this`.
  */
 export class OnlookerEmitter extends EventEmitter<EnforcerEvents> {
   override emit<T extends EventEmitter.EventNames<EnforcerEvents>>(

@@ -90,6 +90,7 @@ describe('the layers together', () => {
     expect(lines.map(({ type }) => type)).toEqual([
       'header',
       'command',
+      'answer',
       'command',
       'hold',
       'approval',
