@@ -71,7 +71,7 @@ module.exports = {
     {
       name: 'no-tests-in-source',
       severity: 'error',
-      from: { path: '^(?:src|examples|bench)/', pathNot: notTests },
+      from: { path: '^(?:src|examples)/', pathNot: notTests },
       to: { path: notTests },
     },
 

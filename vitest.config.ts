@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
 
-const timeouts = { testTimeout: 30_000, hookTimeout: 120_000 }
+const timeouts = { testTimeout: 60_000, hookTimeout: 180_000 }
 
 export default defineConfig({
   test: {
