@@ -1,4 +1,4 @@
-import { ByteWriter, SallyportError } from '../core/index.js'
+import { SallyportError, type ByteWriter } from '../core/index.js'
 
 /** Nesting beyond this is refused: nothing that is approved by a person is this deep. */
 const MAX_DEPTH = 32

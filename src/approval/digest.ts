@@ -31,8 +31,10 @@ export function encodeDigestInput(input: DigestInput): Uint8Array {
   encodeCanonical(writer, DOMAIN)
   encodeCanonical(writer, input.sessionId)
   encodeCanonical(writer, input.policyDigest)
-  encodeCanonical(writer, input.subject)
-  encodeCanonical(writer, input.resource)
+  const { id, type, groups, onBehalfOf, attributes } = input.subject
+  encodeCanonical(writer, { id, type, groups, onBehalfOf, attributes })
+  const { name, protocol, tags } = input.resource
+  encodeCanonical(writer, { name, protocol, tags })
   encodeCanonical(writer, meaningOf(input.command))
   return writer.view()
 }

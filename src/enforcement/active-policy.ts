@@ -8,7 +8,7 @@ import {
   type TextMasker,
 } from '../core/index.js'
 import type { Masking } from '../masking/index.js'
-import { denialOf, MASKING_FAILED, observedOutcome } from './outcomes.js'
+import { denialOf, ENGINE_FAILED, MASKING_FAILED, observedOutcome } from './outcomes.js'
 import type { Judgement } from './types.js'
 
 /** What the enforcer needs of the masking layer: `createMasking` makes one. */
@@ -30,6 +30,10 @@ export class ActivePolicy {
   readonly #judgements = new Map<string, WeakMap<PolicyOutcome, Judgement>>()
   readonly #observed = new WeakMap<PolicyOutcome, PolicyOutcome>()
   readonly #maskers = new WeakMap<MaskSet, ResultMasker>()
+
+  #lastOutcome: PolicyOutcome = ENGINE_FAILED
+  #lastDialect = ''
+  #lastJudgement: Judgement = { permitted: false, denial: denialOf(ENGINE_FAILED), outcome: ENGINE_FAILED }
 
   /** @throws SallyportError `invalid_policy` when the policy masks and nothing can */
   constructor(policy: Policy, masking: MaskCompiler | undefined, mode: EnforcementMode) {
@@ -58,10 +62,15 @@ export class ActivePolicy {
    * @param dialect of the command; empty when it has none
    */
   judgement(outcome: PolicyOutcome, dialect: string): Judgement {
+    // One rule often decides on what comes in a row.
+    if (outcome === this.#lastOutcome && dialect === this.#lastDialect) return this.#lastJudgement
     let known = this.#judgements.get(dialect)
     if (known === undefined) this.#judgements.set(dialect, (known = new WeakMap()))
     let judgement = known.get(outcome)
     if (judgement === undefined) known.set(outcome, (judgement = this.#judge(outcome, dialect)))
+    this.#lastOutcome = outcome
+    this.#lastDialect = dialect
+    this.#lastJudgement = judgement
     return judgement
   }
 

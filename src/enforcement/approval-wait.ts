@@ -1,5 +1,6 @@
 import type { Approval, ApprovalBroker, ApprovalResolution, HoldRequest } from '../approval/index.js'
 import type { Schedule, Subject } from '../core/index.js'
+import { oneLine } from './outcomes.js'
 
 export interface ApprovalWaitOptions {
   readonly broker: ApprovalBroker
@@ -132,10 +133,6 @@ function startLine(request: HoldRequest): string {
 
 function reminderLine(request: HoldRequest, waitedMs: number): string {
   return `still waiting for approval, ${seconds(waitedMs)} of ${seconds(request.terms.timeoutMs)}; hold ${request.id}`
-}
-
-function oneLine(text: string): string {
-  return text.replace(/[\p{Cc}\s]+/gu, ' ').trim()
 }
 
 function seconds(ms: number): string {

@@ -63,7 +63,7 @@ export class FakeRecorder implements Recorder {
   open(header: RecordingHeader): SessionRecorder {
     this.onOpen()
     this.headers.push(header)
-    const self = this
+    const failureNow = (): SallyportError | undefined => this.failure
     return {
       sessionId: header.sessionId,
       durability: this.durability,
@@ -85,7 +85,7 @@ export class FakeRecorder implements Recorder {
         return this.onClose()
       },
       get failure() {
-        return self.failure
+        return failureNow()
       },
       onFailure: (listener) => {
         this.failureListeners.push(listener)

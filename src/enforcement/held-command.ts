@@ -12,7 +12,7 @@ import {
 import type { Command, Denial, HoldTerms, PolicyOutcome, ReasonCode, SessionContext } from '../core/index.js'
 import type { RecordingEvent } from '../recording/index.js'
 import { ApprovalWait } from './approval-wait.js'
-import { dialectOf, ENGINE_FAILED, refusal } from './outcomes.js'
+import { dialectOf, ENGINE_FAILED, oneLine, refusal } from './outcomes.js'
 import type { SessionSurroundings } from './surroundings.js'
 import type { Judgement, Session } from './types.js'
 
@@ -239,15 +239,15 @@ const WITHDRAWN: ApprovalResolution = { outcome: 'withdrawn' }
 function resolutionDenial(resolution: ApprovalResolution, ruleId: string | undefined): Denial {
   switch (resolution.outcome) {
     case 'rejected': {
-      const why = resolution.reason === '' ? '' : `: ${resolution.reason}`
-      return refusal('approval-rejected', `rejected by \`${resolution.by.id}\`${why}`, ruleId)
+      const why = resolution.reason === '' ? '' : `: ${oneLine(resolution.reason)}`
+      return refusal('approval-rejected', `rejected by \`${oneLine(resolution.by.id)}\`${why}`, ruleId)
     }
     case 'expired':
       return refusal('approval-expired', 'nobody approved it in time', ruleId)
     case 'withdrawn':
       return refusal('withdrawn', 'withdrawn while it waited for approval', ruleId)
     case 'limit':
-      return refusal('limit', resolution.message, ruleId)
+      return refusal('limit', oneLine(resolution.message), ruleId)
     case 'approved':
     case 'unavailable':
       return refusal('approval-unavailable', 'nobody can be asked for approval', ruleId)

@@ -71,6 +71,15 @@ describe('a hold', () => {
     expect(here.recorder.commands).toMatchObject([{ permitted: false, refusal: 'approval-rejected' }])
   })
 
+  it('tells the words of an approver on one line, without what a protocol cannot carry', async () => {
+    const here = world({ policy: policyOf(hold) })
+    const judgement = here.session.judge(sqlCommand(), silent)
+    await settle()
+    here.broker.reject(waitingId(here), alice, `no\0\r\n${'x'.repeat(5000)}`)
+    const settled = await judgement
+    expect(settled.permitted ? '' : settled.denial.message).toBe(`rejected by \`alice\`: no ${'x'.repeat(497)}...`)
+  })
+
   it('APP-1 counts no approval that the requester, or who is behind them, could have given', async () => {
     const forged: Subject[] = [
       { ...agent, groups: ['dba'] },

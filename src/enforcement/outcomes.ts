@@ -63,7 +63,7 @@ export function observedOutcome(outcome: PolicyOutcome): PolicyOutcome {
 export function denialOf(outcome: PolicyOutcome): Denial {
   const denial: { -readonly [K in keyof Denial]: Denial[K] } = {
     reason: outcome.reason,
-    message: outcome.message ?? defaultMessage(outcome),
+    message: outcome.message === undefined ? defaultMessage(outcome) : oneLine(outcome.message),
   }
   if (outcome.ruleId !== undefined) denial.ruleId = outcome.ruleId
   if (outcome.hint !== undefined) denial.hint = outcome.hint
@@ -79,6 +79,18 @@ function defaultMessage(outcome: PolicyOutcome): string {
 /** A refusal that is not the policy's own. */
 export function refusal(reason: ReasonCode, message: string, ruleId?: string): Denial {
   return ruleId === undefined ? { reason, message } : { reason, message, ruleId }
+}
+
+/** More of what somebody wrote is not for an error message. */
+const MAX_WORDS_LENGTH = 500
+
+/** Words from outside, made fit for one line of a protocol: no controls, no line breaks, not too long. */
+export function oneLine(words: string): string {
+  const line = words
+    .slice(0, MAX_WORDS_LENGTH * 2)
+    .replace(/[\p{Cc}\s]+/gu, ' ')
+    .trim()
+  return line.length > MAX_WORDS_LENGTH ? `${line.slice(0, MAX_WORDS_LENGTH)}...` : line
 }
 
 /** Whether the command only plans a statement. */
