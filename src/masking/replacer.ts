@@ -22,6 +22,8 @@ export class Replacer {
   readonly #strategies: (MaskStrategy | undefined)[]
   readonly #hash: KeyedHash
   readonly #check: Scanner
+  /** By surroundings and kind: made once, copied per value. */
+  readonly #fixed: Readonly<Record<Surroundings, readonly Buffer[]>>
 
   constructor(specs: readonly DetectorMaskSpec[], custom: readonly Detector[], hash: KeyedHash) {
     this.table = compileDetectors(
@@ -36,6 +38,9 @@ export class Replacer {
       this.#strategies[kind] = stricter(this.#strategies[kind], spec.strategy)
     }
     this.#check = new Scanner(this.table)
+    const fixed = (surroundings: Surroundings): Buffer[] =>
+      this.#strategies.map((strategy) => Buffer.from(fixedText(strategy, surroundings)))
+    this.#fixed = { plain: fixed('plain'), json: fixed('json'), markup: fixed('markup') }
     this.isStable = specs.every(({ strategy }) => strategy.kind !== 'constant' || !this.#isDetected(strategy.value))
   }
 
@@ -84,11 +89,7 @@ export class Replacer {
 
   /** The replacement that tells nothing of the value: also for partial masks and null in running text. */
   writeFixed(kind: number, target: ByteWriter, surroundings: Surroundings = 'plain'): void {
-    const strategy = this.strategy(kind)
-    if (strategy.kind !== 'constant') target.utf8(REDACTED)
-    else if (surroundings === 'json') target.utf8(JSON.stringify(strategy.value).slice(1, -1))
-    else if (surroundings === 'markup' && /[^\w .:*@/+-]/.test(strategy.value)) target.utf8(REDACTED)
-    else target.utf8(strategy.value)
+    target.append(this.#fixed[surroundings][kind] as Buffer)
   }
 
   /** A keyed whole number of up to twelve digits, for places where only a number can stand. */
@@ -117,4 +118,10 @@ export class Replacer {
   #domain(kind: number): string {
     return `detected:${this.table.names[kind]}`
   }
+}
+
+function fixedText(strategy: MaskStrategy | undefined, surroundings: Surroundings): string {
+  if (strategy?.kind !== 'constant') return REDACTED
+  if (surroundings === 'json') return JSON.stringify(strategy.value).slice(1, -1)
+  return surroundings === 'markup' && /[^\w .:*@/+-]/.test(strategy.value) ? REDACTED : strategy.value
 }

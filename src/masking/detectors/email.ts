@@ -54,7 +54,7 @@ export function domainEnd(bytes: Uint8Array, start: number, end: number): number
       if ((bits & DIGIT) !== 0) digits++
       else if (digits === 0 && ((bits & LETTER) !== 0 || (bytes[i] as number) >= 0x80)) letters++
       // Two hyphens belong to punycode, or to something written right behind the address.
-      else if (bytes[i] === 0x2d && bytes[i + 1] === 0x2d && i - labelStart !== 2) break
+      else if (bytes[i] === 0x2d && i + 1 < limit && bytes[i + 1] === 0x2d && i - labelStart !== 2) break
       else if (bytes[i] === 0x2d) hyphens++
       i++
     }

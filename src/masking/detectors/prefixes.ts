@@ -13,7 +13,7 @@ export interface Detector {
   readonly prefixes: readonly string[]
   /** Characters after the prefix; at most 128. */
   readonly minLength: number
-  /** More than this many characters after the prefix is something else. At most 250. Default: no limit. */
+  /** More than this many characters after the prefix is something else. At most 200. Default: no limit. */
   readonly maxLength?: number
   /** Default: `base64url` (letters, digits, `-` and `_`); `dotted` also has `.`. */
   readonly characters?: 'base64url' | 'dotted' | 'alnum' | 'upper-alnum'

@@ -153,11 +153,11 @@ function checkDetector(detector: Detector): void {
     detector.prefixes.every((prefix) => /^[\x21-\x7e]{2,32}$/.test(prefix)) &&
     detector.minLength >= 1 &&
     detector.minLength <= 128 &&
-    (detector.maxLength === undefined || (detector.maxLength >= detector.minLength && detector.maxLength <= 250))
+    (detector.maxLength === undefined || (detector.maxLength >= detector.minLength && detector.maxLength <= 200))
   if (!isValid || SPECIAL_NAMES.includes(detector.name)) {
     throw new SallyportError(
       'invalid_option',
-      `detector \`${detector.name}\` needs a name of its own, prefixes of 2 to 32 printable characters and lengths within 1 to 250`,
+      `detector \`${detector.name}\` needs a name of its own, prefixes of 2 to 32 printable characters and lengths from 1 to 128 (at most 200)`,
     )
   }
 }

@@ -4,6 +4,7 @@ import {
   ByteWriter,
   CELL_NULL,
   CELL_UNCHANGED,
+  type CellMask,
   type ColumnMaskSpec,
   type MaskSet,
   type MaskStrategy,
@@ -283,6 +284,44 @@ describe('detectors in results', () => {
     )
     const plain = Buffer.from('nothing')
     expect(masker.maskText(plain)).toBe(plain)
+  })
+
+  it('look at nothing outside the cell', () => {
+    const piece = fc.constantFrom(
+      'ada@example',
+      '.com',
+      '4111 1111 1111',
+      ' 1111',
+      '123-45',
+      '-6789',
+      'ssn ',
+      '123456789',
+      '-----',
+      '\\',
+      'u0031',
+      '+1415',
+      '5552671',
+      'DE',
+      '89370400440532013000',
+      '==',
+      '１',
+      'x',
+    )
+    const cell = fc.array(piece, { maxLength: 5 }).map((parts) => Buffer.from(parts.join('')))
+    const mask = masking.compile(detecting(), 'postgres').planRows([column()])?.[0] as CellMask
+    const masked = (source: Buffer, start: number, end: number) => {
+      const target = new ByteWriter()
+      return mask.apply(source, start, end, target) === CELL_UNCHANGED
+        ? source.toString('hex', start, end)
+        : target.view().toString('hex')
+    }
+    fc.assert(
+      fc.property(cell, cell, cell, (before, bytes, after) => {
+        const row = Buffer.concat([before, bytes, after])
+        expect(masked(row, before.length, before.length + bytes.length)).toBe(masked(bytes, 0, bytes.length))
+      }),
+      { numRuns: 5_000 },
+    )
   })
 
   it('never fail on garbage, in any type or format', () => {
