@@ -596,6 +596,7 @@ export class BackendHalf {
           escape: copy?.escape ?? '"',
           plan,
           maxRowBytes: shared.limits.maxMaskedRowBytes,
+          ...(shared.textMasker === undefined ? {} : { headerMasker: shared.textMasker }),
         })
       }
       const description = run.described?.description
@@ -645,7 +646,8 @@ export class BackendHalf {
     if (!reader.fill(frameBytes)) return false
     run.rows++
     run.bytes += frameBytes
-    this.#sendCopyData(run.copyMasker.push(reader.bytes.subarray(reader.position + 5, reader.position + frameBytes)))
+    const { position } = reader
+    this.#sendCopyData((out) => run.copyMasker?.pushTo(reader.bytes, position + 5, position + frameBytes, out))
     reader.position += frameBytes
     return true
   }
@@ -654,19 +656,23 @@ export class BackendHalf {
   #copyDone(head: Owed, start: number, end: number): boolean {
     if (head.kind !== 'query' && head.kind !== 'execute') throw unexpected(Backend.CopyDone)
     const { run } = head
-    if (run.copyMasker !== undefined && !run.isCut) this.#sendCopyData(run.copyMasker.end())
+    if (run.copyMasker !== undefined && !run.isCut) {
+      const rest = run.copyMasker.end()
+      this.#sendCopyData((out) => out.append(rest))
+    }
     run.copyMasker = undefined
     this.#pass(run.isCut, start, end)
     return true
   }
 
-  #sendCopyData(bytes: Buffer): void {
-    if (bytes.length === 0) return
-    this.#shared.toClient
-      .writer()
-      .u8(Backend.CopyData)
-      .i32(bytes.length + 4)
-      .append(bytes)
+  /** Writes a CopyData around what is written, or nothing where that is nothing. */
+  #sendCopyData(write: (out: ByteWriter) => void): void {
+    const out = this.#shared.toClient.writer()
+    const start = out.length
+    out.u8(Backend.CopyData).i32(0)
+    write(out)
+    if (out.length === start + 5) out.length = start
+    else out.bytes.writeInt32BE(out.length - start - 1, start + 1)
   }
 
   /** 'V': Int32 length (-1 for NULL), bytes. */

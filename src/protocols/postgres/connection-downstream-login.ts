@@ -226,7 +226,7 @@ export class DownstreamLogin {
     const checked = checkStartupParameters(packet, this.#allowed)
     if ('problem' in checked) return this.#violation(checked.problem, '42501')
     const encoding = checked.parameters.get('client_encoding')
-    if (encoding !== undefined && encoding !== 'auto' && !isAsciiSafeEncoding(encoding)) {
+    if (encoding !== undefined && !isAsciiSafeEncoding(encoding)) {
       return this.#violation(`client_encoding \`${encoding}\` is not supported: use UTF8`, '22023')
     }
     if (packet.minor > NEWEST_MINOR || packet.protocolOptions.length > 0) {

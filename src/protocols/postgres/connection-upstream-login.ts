@@ -13,7 +13,7 @@ import { md5Response } from './md5.js'
 import { Backend } from './message-types.js'
 import { passwordMessage, saslInitialResponse, saslResponse, sslRequest, startupMessage } from './messages.js'
 import type { PostgresLimits, UpstreamAuthMethod } from './options.js'
-import { ScramClient } from './scram.js'
+import { canBindChannel, ScramClient } from './scram.js'
 
 const MAX_LOGIN_MESSAGE_BYTES = 65_536
 
@@ -230,7 +230,8 @@ export class UpstreamLogin {
 
   #sasl(mechanisms: readonly string[]): boolean {
     const certificate = this.#tls?.peerCertificate
-    const canBind = certificate !== undefined && mechanisms.includes('SCRAM-SHA-256-PLUS')
+    const canBind =
+      certificate !== undefined && canBindChannel(certificate) && mechanisms.includes('SCRAM-SHA-256-PLUS')
     let mechanism: 'SCRAM-SHA-256-PLUS' | 'SCRAM-SHA-256' | undefined
     if (canBind && this.#methods.has('scram-sha-256-plus')) mechanism = 'SCRAM-SHA-256-PLUS'
     else if (mechanisms.includes('SCRAM-SHA-256') && this.#methods.has('scram-sha-256')) mechanism = 'SCRAM-SHA-256'
