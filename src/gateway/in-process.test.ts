@@ -2,13 +2,13 @@ import pg from 'pg'
 import postgresJs from 'postgres'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startPostgres, type PostgresServer } from '../../test/support/postgres.js'
-import { Secret, type ResultColumn } from '../core/index.js'
+import { createPostgresAnalyzer } from '../analysis/sql/postgres/index.js'
+import { Secret, type ResultColumn, type SqlAnalyzer } from '../core/index.js'
 import type { Judgement, Session } from '../enforcement/types.js'
 import { postgres } from '../protocols/postgres/index.js'
 import { guardedStream } from '../streams/guarded-stream.js'
 import { housekeepingSession } from '../streams/housekeeping.js'
 import { createPostgresCatalog, type PostgresCatalog } from '../streams/postgres-catalog.js'
-import { blindAnalyzer } from './gateway.test-support.js'
 import { targetTransport } from './target.js'
 
 const resource = { name: 'db', protocol: 'postgres' }
@@ -16,9 +16,11 @@ const clock = { nowUnixMs: () => Date.now() }
 
 let server: PostgresServer
 let catalog: PostgresCatalog
+let analyzer: SqlAnalyzer
 let opened = 0
 
 beforeAll(async () => {
+  analyzer = await createPostgresAnalyzer()
   server = await startPostgres({
     sql: 'CREATE SCHEMA s; CREATE TABLE s.people (id int, gone int, "Full Name" text); ALTER TABLE s.people DROP COLUMN gone; CREATE VIEW s.v AS SELECT id FROM s.people',
   })
@@ -29,7 +31,7 @@ beforeAll(async () => {
     idleMs: 300,
     open: () => {
       opened++
-      return guard(housekeepingSession(resource, blindAnalyzer))
+      return guard(housekeepingSession(resource, analyzer))
     },
   })
 })
@@ -53,7 +55,7 @@ function guard(session: Session, source?: PostgresCatalog) {
 function onlooker(): { session: Session; columns: ResultColumn[][]; ended: string[] } {
   const columns: ResultColumn[][] = []
   const ended: string[] = []
-  const base = housekeepingSession(resource, blindAnalyzer)
+  const base = housekeepingSession(resource, analyzer)
   const masker = {
     planRows: (described: readonly ResultColumn[]) => {
       columns.push([...described])
@@ -147,7 +149,7 @@ describe('a catalogue', () => {
         user: 'catalog',
         database: 'postgres',
         clock,
-        open: () => guard(housekeepingSession(resource, blindAnalyzer)),
+        open: () => guard(housekeepingSession(resource, analyzer)),
       })
       const oid = await oidOf('s.people')
       expect(await fresh.relations([oid])).toMatchObject([{ name: 'people', oid }])
@@ -162,7 +164,7 @@ describe('a catalogue', () => {
       user: 'catalog',
       database: 'no such database',
       clock,
-      open: () => guard(housekeepingSession(resource, blindAnalyzer)),
+      open: () => guard(housekeepingSession(resource, analyzer)),
     })
     await expect(broken.relations([1])).rejects.toThrow('3D000')
     await expect(broken.relations([1])).rejects.toThrow('3D000')
