@@ -115,6 +115,23 @@ describe('whatever breaks, the command is refused', () => {
     expect(session.failure).toMatchObject({ reason: 'recorder-unavailable' })
   })
 
+  it('REC-1 a recorder that never says that it has written is one that cannot', async () => {
+    const recorder = new FakeRecorder('durable')
+    recorder.flush = () => new Promise(() => undefined)
+    const here = world({ recorder })
+    const judgement = here.session.judge(sqlCommand(), silent)
+    await here.pass(30_000)
+    expect(await verdict(judgement)).toBe('recorder-unavailable')
+    expect(here.timers.size).toBe(0)
+    const closing = world()
+    closing.recorder.onClose = () => new Promise(() => undefined)
+    const ended = closing.session.end('bye')
+    await settle()
+    await closing.pass(30_000)
+    await ended
+    expect(closing.session.failure).toMatchObject({ reason: 'recorder-unavailable' })
+  })
+
   it('REC-1 an observing enforcer stops with its record, too', async () => {
     const recorder = new FakeRecorder()
     recorder.onCommand = fail

@@ -6,6 +6,8 @@ export interface EnforcerLimits {
   readonly maxSessions?: number
   /** A policy engine that takes longer is a refusal. Default 1000: a person notices a second, and an engine next door needs a hundredth of it. */
   readonly engineTimeoutMs?: number
+  /** A durable record that is not on disk by then has failed, and the session with it. Default 30 s: a disk that takes longer is gone. */
+  readonly recordTimeoutMs?: number
   /** No hold waits longer, whatever its rule says. Default 24 hours: a shift and the next. */
   readonly maxHoldMs?: number
   /** For a hold whose rule does not say. Default 5 minutes: what clients and people put up with. */
@@ -29,6 +31,7 @@ export function resolveLimits(limits: EnforcerLimits = {}): ResolvedLimits {
   const resolved: ResolvedLimits = {
     maxSessions: limits.maxSessions ?? 10_000,
     engineTimeoutMs: limits.engineTimeoutMs ?? 1_000,
+    recordTimeoutMs: limits.recordTimeoutMs ?? 30_000,
     maxHoldMs: limits.maxHoldMs ?? 86_400_000,
     defaultHoldMs: limits.defaultHoldMs ?? 300_000,
     remindMs: limits.remindMs ?? 10_000,

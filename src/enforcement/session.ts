@@ -177,13 +177,8 @@ export class EnforcedSession implements Session {
     // What waited is recorded as refused before the end marker is written.
     await Promise.allSettled([...this.#held.values()].map((held) => held.done))
     this.#isClosed = true
-    if (this.#failure === undefined) {
-      try {
-        await this.#recorder?.close(reason)
-      } catch {
-        this.#fail()
-      }
-    }
+    const recorder = this.#recorder
+    if (recorder !== undefined && this.#failure === undefined) await this.#written(() => recorder.close(reason))
     this.#around.forget(this.id)
     this.#around.emitter.emit('end', this, reason)
   }
@@ -355,11 +350,7 @@ export class EnforcedSession implements Session {
     holdId: string | undefined,
     recorder: SessionRecorder,
   ): Promise<Judgement> {
-    try {
-      await recorder.flushed()
-    } catch {
-      this.#fail()
-    }
+    await this.#written(() => recorder.flushed())
     const stopped = this.#stopped
     if (stopped === undefined) return this.#decided(command, judgement, holdId)
     if (this.#failure === undefined) {
@@ -367,6 +358,27 @@ export class EnforcedSession implements Session {
       this.#append({ type: 'note', atUnixMs: this.#around.clock.nowUnixMs(), text })
     }
     return this.#decided(command, { permitted: false, denial: stopped, outcome }, holdId)
+  }
+
+  /** Waits for the record, for so long only. Never rejects: a record that is not written is a failure of the session. */
+  #written(write: () => Promise<void>): Promise<void> {
+    return new Promise((resolve) => {
+      const { schedule, limits } = this.#around
+      const fail = (): void => {
+        cancel()
+        this.#fail()
+        resolve()
+      }
+      const cancel = schedule(limits.recordTimeoutMs, fail)
+      try {
+        write().then(() => {
+          cancel()
+          resolve()
+        }, fail)
+      } catch {
+        fail()
+      }
+    })
   }
 
   #recordRefusal(outcome: PolicyOutcome): Judgement {
