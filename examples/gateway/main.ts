@@ -1,0 +1,193 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
+import { createMemoryBroker } from '../../src/approval/index.js'
+import { createPostgresAnalyzer } from '../../src/analysis/sql/postgres/index.js'
+import { Secret, type Clock, type Resource, type Schedule, type Subject } from '../../src/core/index.js'
+import { staticCredentials } from '../../src/credentials/index.js'
+import { createEnforcer } from '../../src/enforcement/index.js'
+import { createGateway, openFileRecordStore, postgresCatalog, type Target } from '../../src/gateway/index.js'
+import { staticUsers } from '../../src/identity/index.js'
+import { createMasking } from '../../src/masking/index.js'
+import { loadPolicy } from '../../src/policy/index.js'
+import { makeScramVerifier, postgres } from '../../src/protocols/postgres/index.js'
+import { createRecorder } from '../../src/recording/index.js'
+import { startApprovalsApi } from './approvals-api.js'
+import { startDemoDatabase } from './database.js'
+import { readOptions, USAGE, type ExampleOptions } from './options.js'
+
+const RESOURCE: Resource = { name: 'shop', protocol: 'postgres', tags: { environment: 'demo' } }
+const AGENT: Subject = { id: 'demo-agent', type: 'agent', groups: ['agents'], onBehalfOf: 'alice' }
+const APPROVER: Subject = { id: 'bob', type: 'human', groups: ['data-owners'] }
+const DRAIN_MS = 3_000
+const SCRAM_ITERATIONS = 4_096
+
+/** What stands behind the gateway, and what it logs in with. */
+interface Upstream {
+  readonly target: Target
+  readonly user: string
+  readonly password: string
+  readonly database: string
+  stop(): Promise<void>
+}
+
+async function main(): Promise<void> {
+  const options = readOptions(process.argv.slice(2))
+  if (options === 'help') {
+    process.stdout.write(USAGE)
+    return
+  }
+  const policyFile = options.policyFile ?? join(import.meta.dirname, 'policy.yaml')
+  const policy = loadPolicy(readFileSync(policyFile, 'utf8'), { fileName: shown(policyFile) })
+
+  const clock: Clock = { nowUnixMs: () => Date.now() }
+  const schedule: Schedule = (delayMs, callback) => {
+    const timer = setTimeout(callback, delayMs)
+    return () => clearTimeout(timer)
+  }
+  const agentPassword = randomBytes(9).toString('base64url')
+  const approverToken = randomBytes(18).toString('base64url')
+
+  const store = await openFileRecordStore({ directory: options.recordings, clock })
+  const upstream = await startUpstream(options)
+  const broker = createMemoryBroker({ clock, schedule, randomBytes })
+  const enforcer = createEnforcer({
+    policy,
+    analyzers: { postgres: await createPostgresAnalyzer() },
+    masking: createMasking({ key: new Secret(randomBytes(32)) }),
+    recorder: createRecorder({ store, clock, schedule }),
+    broker,
+    clock,
+    schedule,
+    randomBytes,
+    software: 'sallyport example gateway',
+  })
+  const gateway = createGateway({
+    listeners: [{ resource: RESOURCE.name, port: options.port }],
+    resources: [
+      {
+        resource: RESOURCE,
+        protocol: postgres(),
+        target: upstream.target,
+        credentials: staticCredentials({
+          [RESOURCE.name]: { user: upstream.user, password: new Secret(upstream.password) },
+        }),
+        catalog: postgresCatalog(),
+      },
+    ],
+    enforcer,
+    identity: staticUsers({
+      users: [
+        {
+          user: 'agent',
+          subject: AGENT,
+          verifier: makeScramVerifier(new Secret(agentPassword), randomBytes(16), SCRAM_ITERATIONS),
+        },
+      ],
+      random: randomBytes,
+    }),
+  })
+  const [address] = await gateway.listen()
+  const approvals = await startApprovalsApi({
+    broker,
+    approvers: [{ subject: APPROVER, tokenDigest: createHash('sha256').update(approverToken).digest() }],
+    port: options.approvalsPort,
+  })
+
+  const api = `http://127.0.0.1:${approvals.port}`
+  const bearer = `-H 'Authorization: Bearer ${approverToken}'`
+  print(`
+Sallyport stands in front of ${upstream.target.host}:${upstream.target.port}, with ${shown(policyFile)}.
+
+Try it as the agent:
+  psql 'postgresql://agent:${agentPassword}@127.0.0.1:${address?.port}/${upstream.database}'
+
+    select name, ssn, card, email from customers;      -- masked
+    delete from orders;                                -- refused
+    update orders set status = 'paid' where id = 1;    -- held until somebody approves
+
+Approve as ${APPROVER.id}, in another terminal:
+  curl -s ${bearer} ${api}/holds
+  curl -s ${bearer} -H 'Accept: text/plain' ${api}/holds/ID
+  curl -s ${bearer} -X POST ${api}/holds/ID/approve
+  curl -s ${bearer} -X POST -H 'Content-Type: application/json' -d '{"reason":"not today"}' ${api}/holds/ID/reject
+
+Recordings go to ${shown(options.recordings)}/, one file per session:
+  npx tsx src/cli/main.ts verify ${shown(options.recordings)}/FILE
+  npx tsx src/cli/main.ts replay ${shown(options.recordings)}/FILE
+
+Ctrl-C stops everything.
+`)
+  gateway.events.on('ready', (info) =>
+    print(`session ${info.sessionId} of ${info.subject?.id} from ${info.clientAddress}`),
+  )
+  gateway.events.on('rejected', (_info, denial, user) =>
+    print(`log-in of ${JSON.stringify(user)} refused: ${denial.message}`),
+  )
+  gateway.events.on('failed', (_info, error) => print(`connection failed: ${error.code}: ${error.message}`))
+  broker.events.on('requested', (hold) => {
+    print(`\nheld for approval (${hold.ruleId}), requested by ${hold.requester.id}:\n  ${hold.display}`)
+    for (const value of hold.values) print(`  ${value}`)
+    print(`approve with:\n  curl -s ${bearer} -X POST ${api}/holds/${hold.id}/approve\n`)
+  })
+  broker.events.on('resolved', (_id, resolution) => print(`hold ${resolution.outcome}`))
+
+  await stopSignal()
+  print('stopping: telling every session')
+  await gateway.drain(DRAIN_MS)
+  await approvals.close()
+  await store.close()
+  await upstream.stop()
+}
+
+async function startUpstream(options: ExampleOptions): Promise<Upstream> {
+  const url = options.upstream
+  if (url === undefined) {
+    print('starting an embedded PostgreSQL (a few seconds)')
+    const database = await startDemoDatabase({ dataDir: options.dataDir, isKept: options.isKept, log: print })
+    if (options.dataDir !== undefined || options.isKept) print(`its files stay in ${database.directory}`)
+    return { ...database, target: { host: database.host, port: database.port }, stop: () => database.stop() }
+  }
+  const sslmode = url.searchParams.get('sslmode') ?? 'verify-full'
+  if (sslmode !== 'disable' && sslmode !== 'require' && sslmode !== 'verify-full') {
+    throw new Error('--upstream takes sslmode=disable, require or verify-full')
+  }
+  return {
+    target: { host: url.hostname, port: Number(url.port || 5432), tls: { mode: sslmode } },
+    user: decodeURIComponent(url.username),
+    password: decodeURIComponent(url.password),
+    database: decodeURIComponent(url.pathname.slice(1)) || decodeURIComponent(url.username),
+    stop: () => Promise.resolve(),
+  }
+}
+
+function stopSignal(): Promise<void> {
+  return new Promise((resolve) => {
+    const stop = (): void => {
+      // A second signal ends the process as if nobody listened.
+      process.off('SIGINT', stop)
+      process.off('SIGTERM', stop)
+      resolve()
+    }
+    process.on('SIGINT', stop)
+    process.on('SIGTERM', stop)
+  })
+}
+
+function shown(path: string): string {
+  const short = relative(process.cwd(), path)
+  return short.startsWith('..') || short === '' ? path : short
+}
+
+function print(text: string): void {
+  process.stdout.write(`${text}\n`)
+}
+
+main().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    const cause = error instanceof Error && error.cause !== undefined ? `\n${String(error.cause)}` : ''
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}${cause}\n`)
+    process.exit(1)
+  },
+)
