@@ -8,7 +8,7 @@ import { settled } from '../settled-mask.js'
 import { ArrayMask } from './array-mask.js'
 import { asciiText } from './codec.js'
 import { columnMask } from './column-mask.js'
-import { elementTypeOf, FIRST_USER_OID, type PostgresType, typeOf } from './types.js'
+import { elementTypeOf, type PostgresType, typeOf } from './types.js'
 
 /** NULL for a value in which anything is found: for forms that are not rebuilt. */
 class OpaqueMask implements CellMask {
@@ -125,8 +125,8 @@ export function detectMask(oid: number, format: 'text' | 'binary', options: Dete
   }
   const type = element ?? typeOf(oid)
   if (type !== undefined) return valueMask(type, format, options)
-  if (oid !== 0 && oid < FIRST_USER_OID) return undefined
-  // Enums, composites, ranges, extension types: text is text; what binary means nobody says here.
+  // Enums, composites, ranges, extension types, pseudo-types (pg_stats shows values as `anyarray`): text is text; what
+  // binary means nobody says here.
   return format === 'text' ? textMask('markup', options) : new OpaqueMask(options.replacer)
 }
 

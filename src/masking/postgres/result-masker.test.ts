@@ -149,7 +149,7 @@ describe('column masks', () => {
 
 describe('detectors in results', () => {
   it('read text-like columns and leave the others', () => {
-    for (const type of [25, 1043, 1042, 19, 142, 0, 20_000])
+    for (const type of [25, 1043, 1042, 19, 142, 0, 20_000, 2277])
       expect(text(detecting(), { type }, 'to ada@example.com')).toBe('to [redacted]')
     expect(
       masking.compile(detecting(), 'postgres').planRows([column({ type: 23 }), column({ type: 17 })]),

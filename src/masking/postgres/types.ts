@@ -29,9 +29,6 @@ export interface PostgresType {
   readonly detection: Detection
 }
 
-/** OIDs from here on belong to types made by users and extensions. */
-export const FIRST_USER_OID = 16_384
-
 function type<T>(
   name: string,
   oid: number,
