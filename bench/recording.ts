@@ -1,11 +1,18 @@
 // Cost of recording one command with its answer: in memory (serialise, hash, chain) and into real files.
 // Run: npx tsx bench/recording.ts
+import * as crypto from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CommandAnswer, SqlFacts } from '../src/core/index.js'
 import { openFileRecordStore } from '../src/gateway/file-store.js'
-import { createRecorder, verifyRecording, type RecordStore, type SessionRecorder } from '../src/recording/index.js'
+import {
+  createRecorder,
+  GENESIS_HASH,
+  verifyRecording,
+  type RecordStore,
+  type SessionRecorder,
+} from '../src/recording/index.js'
 
 const COMMANDS = 200_000
 const SESSIONS = 8
@@ -103,9 +110,22 @@ const discard: RecordStore = {
   replaceTail: async () => undefined,
 }
 
-function median(values: number[]): string {
-  return (values.sort((a, b) => a - b)[values.length >> 1] ?? 0).toFixed(2)
+/** The best round: the one that other work on the machine disturbed least. */
+function best(values: readonly number[]): string {
+  return Math.min(...values).toFixed(2)
 }
+
+/** What no recorder of this form can do without: one SHA-256 over a line of usual length. */
+function floor(): number {
+  const cpu = process.cpuUsage()
+  let previous = GENESIS_HASH
+  const line = 'x'.repeat(500)
+  for (let i = 0; i < COMMANDS; i++) previous = hashOf(previous + line)
+  const used = process.cpuUsage(cpu)
+  return (used.user + used.system) / COMMANDS
+}
+
+const hashOf = (text: string): string => crypto.hash('sha256', text)
 
 const directory = await mkdtemp(join(tmpdir(), 'sallyport-bench-'))
 const files = await openFileRecordStore({ directory, clock })
@@ -113,11 +133,16 @@ try {
   for (const kind of ['prepared', 'simple'] as const) {
     const memory: number[] = []
     const disk: number[] = []
+    const floors: number[] = []
     for (let i = 0; i < ROUNDS; i++) {
+      floors.push(floor())
       memory.push(await round(discard, `m-${kind}-${i}`, statements(kind)))
       disk.push(await round(files, `f-${kind}-${i}`, statements(kind)))
     }
-    console.log(`${kind}: command + answer ${median(memory)} us CPU in memory, ${median(disk)} us CPU into files`)
+    console.log(
+      `${kind}: command + answer ${best(memory)} us CPU in memory, ${best(disk)} us CPU into files, ` +
+        `of which one SHA-256 ${best(floors)} us`,
+    )
   }
   const names = await files.list()
   const started = performance.now()

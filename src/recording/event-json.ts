@@ -12,14 +12,21 @@ const MAX_CACHED_TEXT_LENGTH = 4_096
 /** As many texts are kept as came last, at least so many and at most twice as many: 20 MiB at the very most. */
 const MAX_CACHED_TEXTS = 1_024
 
+/** Marks are wiped when a quarter is taken, so that three of four new texts are still told apart from known ones. */
+const SEEN_SLOTS = 65_536
+const MAX_SEEN = SEEN_SLOTS / 4
+
 /** Words from protocols are few; a tag such as `INSERT 0 1234` may vary without end. */
 const MAX_CACHED_WORDS = 1_024
 const MAX_CACHED_WORD_LENGTH = 64
 
+/** What a line says about its command, apart from number, time, values and answer: the same for every repetition. */
 interface Fragment {
-  readonly facts: SqlFacts | undefined
-  readonly json: string
+  readonly event: CommandEvent
   readonly isRedacted: boolean
+  json: string
+  /** A string put together from many parts is copied part by part wherever it goes; a used one is made whole once. */
+  isWhole: boolean
 }
 
 /** An answer as it joins its command's line. */
@@ -38,27 +45,22 @@ export class EventEncoder {
   /** Two generations: when the younger is full it becomes the older one, which is forgotten. */
   #young = new Map<string, Fragment>()
   #old = new Map<string, Fragment>()
+  /** One mark per text that came once, by its sketch. */
+  readonly #seen = new Uint8Array(SEEN_SLOTS)
+  #seenCount = 0
   readonly #verdicts = new WeakMap<RecordedVerdict, string>()
   /** Kinds, phases, tags and the like: few and short. */
   readonly #words = new Map<string, string>()
 
   command(event: CommandEvent, answer: TimedAnswer | undefined, commitmentKey: Uint8Array | undefined): string {
-    const fragment = this.#statement(event)
-    let json = `"type":"command","at":${integer(event.atUnixMs)},"id":${integer(event.id)},"kind":${this.#word(event.kind)}`
-    if (event.via !== undefined) json += `,"via":${this.#word(event.via)}`
-    if (event.phase !== undefined) json += `,"phase":${this.#word(event.phase)}`
-    json += fragment.json
-    if (fragment.isRedacted) {
-      json += ',"redacted":true'
-      if (commitmentKey !== undefined) json += `,"textCommitment":"${textCommitment(event.text, commitmentKey)}"`
+    const fragment = this.#fragment(event)
+    let json = `"type":"command","at":${integer(event.atUnixMs)},"id":${integer(event.id)}${fragment.json}`
+    if (fragment.isRedacted && commitmentKey !== undefined) {
+      json += `,"textCommitment":"${textCommitment(event.text, commitmentKey)}"`
     }
     if (event.parameters !== undefined && event.parameters.length > 0) {
       json += `,"parameters":${asciiJson(event.parameters)}`
     }
-    if (event.transaction !== undefined) json += `,"transaction":${this.#word(event.transaction)}`
-    json += this.#verdict(event.verdict)
-    json += event.permitted ? ',"permitted":true' : ',"permitted":false'
-    if (event.refusal !== undefined) json += `,"refusal":${this.#word(event.refusal)}`
     if (event.holdId !== undefined) json += `,"holdId":${asciiJson(event.holdId)}`
     if (answer !== undefined) {
       json += `,"answer":{"at":${integer(answer.atUnixMs)},${this.#answer(answer.answer)}}`
@@ -92,20 +94,52 @@ export class EventEncoder {
     return json
   }
 
-  #statement(event: CommandEvent): Fragment {
-    const { facts, text } = event
+  #fragment(event: CommandEvent): Fragment {
+    const { text } = event
     let known = this.#young.get(text)
     if (known === undefined) {
       known = this.#old.get(text)
       if (known !== undefined) this.#keep(text, known)
     }
-    // The same text can have other facts under other session state.
-    if (known !== undefined && known.facts === facts) return known
-    const shown = redactSecretsInSql(text)
-    const json = `,"text":${asciiJson(shown)}${facts === undefined ? '' : `,"facts":${factsJson(facts)}`}`
-    const fragment: Fragment = { facts, json, isRedacted: shown !== text }
-    if (text.length <= MAX_CACHED_TEXT_LENGTH) this.#keep(text, fragment)
+    if (known !== undefined && isSameCommand(known.event, event)) {
+      if (!known.isWhole) {
+        known.json = Buffer.from(known.json, 'latin1').toString('latin1')
+        known.isWhole = true
+      }
+      return known
+    }
+    const fragment = this.#newFragment(event)
+    if (text.length <= MAX_CACHED_TEXT_LENGTH && this.#wasSeen(text)) this.#keep(text, fragment)
     return fragment
+  }
+
+  #newFragment(event: CommandEvent): Fragment {
+    const { facts, text } = event
+    const shown = redactSecretsInSql(text)
+    const isRedacted = shown !== text
+    let json = `,"kind":${this.#word(event.kind)}`
+    if (event.via !== undefined) json += `,"via":${this.#word(event.via)}`
+    if (event.phase !== undefined) json += `,"phase":${this.#word(event.phase)}`
+    json += `,"text":${asciiJson(shown)}`
+    if (facts !== undefined) json += `,"facts":${factsJson(facts)}`
+    if (isRedacted) json += ',"redacted":true'
+    if (event.transaction !== undefined) json += `,"transaction":${this.#word(event.transaction)}`
+    json += this.#verdict(event.verdict)
+    json += event.permitted ? ',"permitted":true' : ',"permitted":false'
+    if (event.refusal !== undefined) json += `,"refusal":${this.#word(event.refusal)}`
+    return { event: withoutValues(event), isRedacted, json, isWhole: false }
+  }
+
+  /** Whether this text, or one that looks like it, came before. Texts that come once are not worth keeping. */
+  #wasSeen(text: string): boolean {
+    const slot = sketch(text)
+    if (this.#seen[slot] === 1) return true
+    if (++this.#seenCount > MAX_SEEN) {
+      this.#seen.fill(0)
+      this.#seenCount = 1
+    }
+    this.#seen[slot] = 1
+    return false
   }
 
   #keep(text: string, fragment: Fragment): void {
@@ -135,6 +169,38 @@ export class EventEncoder {
     if (word.length <= MAX_CACHED_WORD_LENGTH) this.#words.set(word, json)
     return json
   }
+}
+
+/** Whether both give the same fragment. Their texts are equal already; facts and verdicts are the same objects when they repeat. */
+function isSameCommand(known: CommandEvent, event: CommandEvent): boolean {
+  return (
+    known.facts === event.facts &&
+    known.verdict === event.verdict &&
+    known.permitted === event.permitted &&
+    known.transaction === event.transaction &&
+    known.phase === event.phase &&
+    known.via === event.via &&
+    known.kind === event.kind &&
+    known.refusal === event.refusal
+  )
+}
+
+/** What of an event a fragment depends on: values must not be kept longer than it takes to write them. */
+function withoutValues(event: CommandEvent): CommandEvent {
+  if (event.parameters === undefined || event.parameters.length === 0) return event
+  const { parameters: _parameters, ...rest } = event
+  return rest
+}
+
+/** A cheap hash of a text's ends (FNV-1a). */
+function sketch(text: string): number {
+  let hash = 0x811c9dc5 ^ text.length
+  const head = Math.min(text.length, 32)
+  for (let i = 0; i < head; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  for (let i = Math.max(head, text.length - 32); i < text.length; i++) {
+    hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  }
+  return (hash ^ (hash >>> 16)) & (SEEN_SLOTS - 1)
 }
 
 function opening(event: RecordingEvent): string {

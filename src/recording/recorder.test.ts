@@ -3,6 +3,7 @@ import { SallyportError, type CommandAnswer, type SqlFacts } from '../core/index
 import { commitmentKeyOf, textCommitment } from './commitment.js'
 import { command, header, START_UNIX_MS, TestWorld } from './recording.test-support.js'
 import type { RecordStore, SegmentWriter } from './store.js'
+import type { CommandEvent } from './types.js'
 import { verifyRecording } from './verify.js'
 import { verifySegments } from './verify-segments.js'
 
@@ -325,6 +326,52 @@ describe('a session recorder', () => {
     session.command(command(2, 'select 2', { facts: FACTS }))
     await session.close('done')
     expect(world.lines(FIRST).map((line) => line['text'])).toEqual([undefined, 'select 1', 'select 2', undefined])
+  })
+
+  it('records what differs between two commands of one text', async () => {
+    const world = new TestWorld()
+    const session = world.recorder({ durability: 'batch' }).open(header('s1'))
+    const denied = { effect: 'deny', reason: 'rule', ruleId: 'no', matchedRuleIds: ['no'] } as const
+    const variants: Partial<CommandEvent>[] = [
+      {},
+      { permitted: false, verdict: denied },
+      { transaction: 'failed' },
+      { via: 'Bind', parameters: ['1'] },
+      { via: 'Bind', parameters: ['2'] },
+      { phase: 'prepare' },
+      { kind: 'other' },
+      { facts: FACTS },
+      { permitted: false, refusal: 'approval-expired', holdId: 'h' },
+    ]
+    const events = Array.from({ length: 90 }, (_, i) => command(i + 1, 'select 1', variants[i % variants.length]))
+    for (const event of events) session.command(event)
+    await session.close('done')
+    for (const [i, line] of world.lines(FIRST).slice(1, -1).entries()) {
+      const { kind, via, phase, transaction, permitted, verdict, parameters, refusal, holdId } =
+        events[i] ?? command(0, '')
+      expect(line).toMatchObject({ id: i + 1, kind, via, phase, transaction, permitted, effect: verdict.effect })
+      expect([line['ruleId'], line['parameters'], line['refusal'], line['holdId']]).toEqual([
+        verdict.ruleId,
+        parameters,
+        refusal,
+        holdId,
+      ])
+      expect(line['facts'] !== undefined).toBe(events[i]?.facts !== undefined)
+    }
+  })
+
+  it('records thousands of different texts as they are', async () => {
+    const world = new TestWorld()
+    const session = world.recorder({ durability: 'batch', maxPendingBytes: 100_000_000 }).open(header('s1'))
+    const texts = Array.from({ length: 30_000 }, (_, i) => `select ${i % 7_000}${i % 3 === 0 ? ' -- ü' : ''}`)
+    for (const [i, text] of texts.entries()) session.command(command(i + 1, text))
+    await session.close('done')
+    expect(
+      world
+        .lines(FIRST)
+        .slice(1, -1)
+        .map((line) => line['text']),
+    ).toEqual(texts)
   })
 
   it('REC-6 refuses a session id that was used before', async () => {

@@ -2,7 +2,7 @@ import { SallyportError, type Clock, type CommandAnswer } from '../core/index.js
 import { commitmentKeyOf } from './commitment.js'
 import type { EventEncoder, TimedAnswer } from './event-json.js'
 import { headerJson } from './header-json.js'
-import { GENESIS_HASH, asciiJson, completeLine, lineHash } from './line.js'
+import { GENESIS_HASH, asciiJson, completeLine, sha256Hex } from './line.js'
 import type { Durability, SessionRecorder } from './session-recorder.js'
 import { segmentName } from './segment-name.js'
 import type { RecordStore, SegmentWriter } from './store.js'
@@ -285,9 +285,10 @@ export class Session implements SessionRecorder {
   }
 
   #line(members: string): string {
-    const body = `{"seq":${++this.#sequence},${members}`
-    this.#previousHash = lineHash(this.#previousHash, body)
-    return completeLine(body, this.#previousHash)
+    // One string for both: hashing makes it whole, and its tail is then written in one piece.
+    const hashed = `${this.#previousHash}{"seq":${++this.#sequence},${members}`
+    this.#previousHash = sha256Hex(hashed)
+    return completeLine(hashed.slice(GENESIS_HASH.length), this.#previousHash)
   }
 
   async #write(lines: string): Promise<void> {
@@ -308,12 +309,14 @@ export class Session implements SessionRecorder {
   async #openSegment(previousHash?: string): Promise<void> {
     this.#segmentIndex++
     this.#writer = await this.#around.store.openSegment(segmentName(this.sessionId, this.#segmentIndex))
-    this.#segmentStartedAtUnixMs = previousHash === undefined ? this.#header.startedAtUnixMs : this.#now()
+    this.#segmentStartedAtUnixMs = this.#now()
     this.#segmentBytes = 0
     this.#sequence = 0
     this.#previousHash = GENESIS_HASH
+    // By the time the file is there the first events may have happened: the session's own beginning comes before them.
+    const at = previousHash === undefined ? this.#header.startedAtUnixMs : this.#segmentStartedAtUnixMs
     const position = { index: this.#segmentIndex, ...(previousHash === undefined ? {} : { previousHash }) }
-    await this.#write(this.#line(headerJson(this.#header, position, this.#segmentStartedAtUnixMs)))
+    await this.#write(this.#line(headerJson(this.#header, position, at)))
   }
 
   async #rotate(): Promise<void> {
