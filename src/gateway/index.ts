@@ -14,3 +14,4 @@ export type {
   TargetTls,
 } from './types.js'
 export { FileRecordStore, openFileRecordStore, type FileRecordStoreOptions, type LeftOpen } from './file-store.js'
+export { sealRecordingFile } from './seal-file.js'

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import type { CommandAnswer, SqlFacts } from '../core/index.js'
+import type { CommandAnswer } from '../core/index.js'
 import { textCommitment } from './commitment.js'
 import { factsJson } from './facts-json.js'
 import { asciiJson } from './line.js'
