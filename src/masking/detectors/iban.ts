@@ -23,9 +23,10 @@ export function ibanEnd(bytes: Uint8Array, start: number, end: number): number {
   const first = ((bytes[start] as number) | 0x20) - 0x61
   const second = ((bytes[start + 1] as number) | 0x20) - 0x61
   const length = LENGTH_BY_COUNTRY[first * 26 + second] as number
-  if (length === 0) return -1
+  if (length === 0 || !isDigit(bytes[start + 2])) return -1
   let count = 0
   let isSeparated = true
+  let hasSeparator = false
   let remainder = 0
   let i = start
   // The first four characters are moved to the end before the remainder is taken (ISO 7064 MOD 97-10).
@@ -33,10 +34,15 @@ export function ibanEnd(bytes: Uint8Array, start: number, end: number): number {
     if (i >= end) return -1
     const byte = bytes[i] as number
     if (((BYTE_CLASS[byte] as number) & ALNUM) !== 0) {
+      if (count === 3 && !isDigit(byte)) return -1
+      if (hasSeparator && count % 4 === 0 && !isSeparated) return -1
       if (count >= 4) remainder = shift(remainder, byte)
       count++
       isSeparated = false
     } else if ((byte === 0x20 || byte === 0x2d) && !isSeparated) {
+      // Groups of four throughout: a UUID's hyphens stand elsewhere.
+      if (count % 4 !== 0 || (!hasSeparator && count !== 4)) return -1
+      hasSeparator = true
       isSeparated = true
     } else {
       return -1
@@ -51,6 +57,10 @@ export function ibanEnd(bytes: Uint8Array, start: number, end: number): number {
     k++
   }
   return remainder === 1 ? i : -1
+}
+
+function isDigit(byte: number | undefined): boolean {
+  return byte !== undefined && byte >= 0x30 && byte <= 0x39
 }
 
 function shift(remainder: number, byte: number): number {

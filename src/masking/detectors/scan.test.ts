@@ -1,7 +1,8 @@
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { scan } from './scan.js'
 
-export function found(text: string): [string, string][] {
+function found(text: string): [string, string][] {
   const bytes = Buffer.from(text)
   const matches: [string, string][] = []
   scan(bytes, 0, bytes.length, (detector, start, end) => matches.push([detector, bytes.toString('utf8', start, end)]))
@@ -70,6 +71,7 @@ const NOT_VALUES: [string, string][] = [
   ['order number', 'order 4111111111111112'],
   ['order number with dashes', 'no. 1234-5678-9012-3456'],
   ['UUID', '550e8400-e29b-41d4-a716-446655440000'],
+  ['UUID that reads like an IBAN', 'ba8f75a3-5edd-4aa7-bf83-b849ec45a978'],
   ['UUID of digits', '12345678-1234-4234-8234-123456789012'],
   ['ISO timestamp', '2024-01-15 10:30:00.123456+00'],
   ['ISO timestamp with T', '2024-01-15T10:30:00+05:30'],
@@ -129,6 +131,21 @@ describe('scan', () => {
   for (const [name, text] of NOT_VALUES) {
     it(`finds nothing in a ${name}: ${text.slice(0, 40)}`, () => expect(found(text)).toEqual([]))
   }
+
+  it('finds nothing in UUIDs and hexadecimal digests', () => {
+    fc.assert(
+      fc.property(
+        fc.oneof(
+          fc.uuid(),
+          fc.uint8Array({ minLength: 16, maxLength: 32 }).map((b) => Buffer.from(b).toString('hex')),
+        ),
+        (value) => {
+          expect(found(value)).toEqual([])
+        },
+      ),
+      { numRuns: 10_000 },
+    )
+  })
 
   it('finds nine digits as a social security number only in context', () => {
     expect(found('SSN: 123456789')).toEqual([['us-ssn', '123456789']])
