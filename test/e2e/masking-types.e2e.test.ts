@@ -28,7 +28,7 @@ const VALUES: Record<string, string> = {
   box: "'(1,2),(3,4)'::box",
   circle: "'<(1,2),3>'::circle",
   cidr: "'10.1.0.0/16'::cidr",
-  float4: '1.5',
+  float4: '0.1234567::float4',
   float8: '-2.25e10',
   macaddr8: "'08:00:2b:01:02:03:04:05'::macaddr8",
   money: "'12.34'::money",
@@ -89,6 +89,24 @@ const STRATEGIES: MaskStrategy[] = [
 ]
 
 const NO_REPLACEMENT = ['point', 'box', 'circle', 'int4range']
+
+/** Types whose hash does not depend on the format. */
+const SAME_HASH = [
+  'int2',
+  'int4',
+  'int8',
+  'oid',
+  'float4',
+  'float8',
+  'uuid',
+  'bytea',
+  'json',
+  'jsonb',
+  'text',
+  'varchar',
+  'bpchar',
+  'name',
+]
 
 const masking = createMasking({ key: new Secret(Buffer.alloc(32, 9)) })
 
@@ -198,6 +216,7 @@ describe('every replacement is accepted by the server', () => {
         { kind: 'redact' },
         ...(constant === undefined ? [] : [{ kind: 'constant', value: constant } as const]),
       ]
+      if (SAME_HASH.includes(typeName)) strategies.push({ kind: 'hash' })
       for (const strategy of strategies) {
         const seen = []
         for (const format of ['text', 'binary'] as const) {

@@ -60,10 +60,13 @@ export function floatCodec(bytes: 4 | 8): TypeCodec<number> {
         bytes === 4 ? target.bytes.writeFloatBE(value, target.length) : target.bytes.writeDoubleBE(value, target.length)
     },
     canonical: (source, start, end, isBinary) => {
-      if (!isBinary) return String(Number(asciiText(source, start, end)))
+      if (!isBinary) {
+        const value = Number(asciiText(source, start, end))
+        return String(bytes === 4 ? Math.fround(value) : value)
+      }
       if (end - start !== bytes) return undefined
       const view = viewOf(source, start, end)
-      return String(bytes === 4 ? Number(view.getFloat32(0).toPrecision(6)) : view.getFloat64(0))
+      return String(bytes === 4 ? view.getFloat32(0) : view.getFloat64(0))
     },
   }
 }
