@@ -14,6 +14,7 @@ export interface CompiledMatch {
   /** Speaks of what only the parse can tell. */
   readonly needsFacts: boolean
   readonly needsClock: boolean
+  readonly needsText: boolean
 }
 
 /** Compiles patterns, each once per policy; remembers the answer for the text last asked about. */
@@ -59,7 +60,7 @@ export interface MatchOptions {
 
 /** Compiles a validated match. */
 export function compileMatch(match: Match, options: MatchOptions): CompiledMatch {
-  const plain = plainTests(match, options.texts)
+  const plain = plainTests(match)
   const facts = factTests(match, options.isPermission)
   const inner = match.not === undefined ? undefined : compileMatch(match.not, options)
   const tests: Test[] = [...plain]
@@ -83,6 +84,8 @@ export function compileMatch(match: Match, options: MatchOptions): CompiledMatch
       return true
     })
   }
+  // Last: patterns cost the most.
+  if (match.text !== undefined) tests.push(compileText(match.text, options.texts))
   if (inner !== undefined) tests.push((view, reading) => !inner.test(view, reading === 'any' ? 'only' : 'any'))
   return {
     test: allOf(tests),
@@ -94,6 +97,7 @@ export function compileMatch(match: Match, options: MatchOptions): CompiledMatch
       inner?.isAboutSql === true,
     needsFacts: facts.length > 0 || inner?.needsFacts === true,
     needsClock: match.time !== undefined || inner?.needsClock === true,
+    needsText: match.text !== undefined || inner?.needsText === true,
   }
 }
 
@@ -109,7 +113,7 @@ function allOf(tests: readonly Test[]): Test {
 }
 
 /** What is known of every command. */
-function plainTests(match: Match, texts: TextCompiler): readonly Test[] {
+function plainTests(match: Match): readonly Test[] {
   const tests: Test[] = []
   if (match.protocols !== undefined) {
     const protocols = new Set(many(match.protocols))
@@ -143,7 +147,6 @@ function plainTests(match: Match, texts: TextCompiler): readonly Test[] {
     const isOne = anyGlob(match.groups)
     tests.push(({ subject }) => subject.groups?.some(isOne) === true)
   }
-  if (match.text !== undefined) tests.push(compileText(match.text, texts))
   if (match.time !== undefined) {
     const isTime = compileTime(many(match.time))
     tests.push(({ nowUnixMs }) => isTime(nowUnixMs))

@@ -17,6 +17,7 @@ export interface CompiledRule {
   readonly isAboutSql: boolean
   readonly needsFacts: boolean
   readonly needsClock: boolean
+  readonly needsText: boolean
   readonly when: ((context: DecisionContext) => unknown) | undefined
   readonly message: string | undefined
   readonly hint: string | undefined
@@ -37,7 +38,7 @@ export interface CompileRuleOptions {
 /** Compiles a validated rule. */
 export function compileRule(rule: Rule, { order, mode, texts }: CompileRuleOptions): CompiledRule {
   const match = rule.match ?? {}
-  const { test, isAboutSql, needsFacts, needsClock } = compileMatch(match, {
+  const { test, isAboutSql, needsFacts, needsClock, needsText } = compileMatch(match, {
     texts,
     isPermission: rule.effect === 'allow',
   })
@@ -52,6 +53,7 @@ export function compileRule(rule: Rule, { order, mode, texts }: CompileRuleOptio
     isAboutSql,
     needsFacts,
     needsClock,
+    needsText,
     when: rule.when,
     message: rule.message,
     hint: rule.hint,

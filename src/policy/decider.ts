@@ -18,7 +18,12 @@ interface Entry {
   readonly searchPath: string | undefined
   readonly views: readonly View[]
   readonly isUnparsed: boolean
+  /** What the facts alone settle. */
   readonly settled: readonly Finding[]
+  /** Rules that look at the text: asked once for each text with these facts. */
+  readonly reading: readonly CompiledRule[]
+  /** `settled`, and what the text adds. */
+  readonly read: readonly Finding[]
   /** Rules that look at the clock, or whose `when` has to be called. */
   readonly open: readonly OpenRule[]
   /** Set where nothing is open. */
@@ -27,7 +32,7 @@ interface Entry {
 
 interface OpenRule {
   readonly rule: CompiledRule
-  /** Undefined: the clock decides, so the match is made again each time. */
+  /** Undefined: the clock or the text decides, so the match is made again each time. */
   readonly finding: Finding | undefined
 }
 
@@ -78,26 +83,54 @@ export function createDecider(rules: readonly CompiledRule[], options: CombineOp
     const known = entries.get(facts)
     if (
       known !== undefined &&
-      known.text === command.text &&
       known.protocol === command.protocol &&
       known.dialect === command.dialect &&
       known.searchPath === command.state.searchPath
     ) {
-      return known
+      if (known.reading.length === 0 || known.text === command.text) return known
+      const entry = readAnew(known, command.text)
+      entries.set(facts, entry)
+      return entry
     }
     const entry = judge(context, command)
     entries.set(facts, entry)
     return entry
   }
 
+  /** Texts that differ in their literals alone share their facts, and nearly all there is to decide. */
+  function readAnew(known: Entry, text: string): Entry {
+    for (const view of known.views) view.text = text
+    return { ...known, text, ...read(known.settled, known.reading, known.open, known.views, known.isUnparsed) }
+  }
+
+  function read(
+    settled: readonly Finding[],
+    reading: readonly CompiledRule[],
+    open: readonly OpenRule[],
+    views: readonly View[],
+    unparsed: boolean,
+  ): Pick<Entry, 'read' | 'outcome'> {
+    let found = settled
+    for (const rule of reading) {
+      const finding = findingOf(rule, views, unparsed)
+      if (finding !== undefined) found = found === settled ? [...settled, finding] : [...found, finding]
+    }
+    return { read: found, outcome: open.length === 0 ? outcomeOf(found, views.length, unparsed) : undefined }
+  }
+
   function judge(context: DecisionContext, command: SqlCommand | undefined): Entry {
     const views = viewsOf(context)
     const unparsed = command !== undefined && isUnparsed(command.facts)
     const settled: Finding[] = []
+    const reading: CompiledRule[] = []
     const open: OpenRule[] = []
     for (const rule of candidatesOf(views)) {
-      if (rule.needsClock) {
+      if (rule.needsClock || (rule.needsText && rule.when !== undefined)) {
         open.push({ rule, finding: undefined })
+        continue
+      }
+      if (rule.needsText) {
+        reading.push(rule)
         continue
       }
       const finding = findingOf(rule, views, unparsed)
@@ -113,8 +146,9 @@ export function createDecider(rules: readonly CompiledRule[], options: CombineOp
       views,
       isUnparsed: unparsed,
       settled,
+      reading,
       open,
-      outcome: open.length === 0 ? outcomeOf(settled, views.length, unparsed) : undefined,
+      ...read(settled, reading, open, views, unparsed),
     }
   }
 
@@ -149,8 +183,11 @@ export function createDecider(rules: readonly CompiledRule[], options: CombineOp
   }
 
   function decideOpen(entry: Entry, context: DecisionContext): PolicyOutcome | Promise<PolicyOutcome> {
-    for (const view of entry.views) view.nowUnixMs = context.nowUnixMs
-    const findings = [...entry.settled]
+    for (const view of entry.views) {
+      view.nowUnixMs = context.nowUnixMs
+      if (context.command.kind === 'sql') view.text = context.command.text
+    }
+    const findings = [...entry.read]
     const pending: Promise<void>[] = []
     for (const { rule, finding: known } of entry.open) {
       const finding = known ?? findingOf(rule, entry.views, entry.isUnparsed)

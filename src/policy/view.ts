@@ -22,7 +22,8 @@ export interface View {
   readonly certainty: Certainty | undefined
   readonly subject: DecisionContext['subject']
   readonly resource: DecisionContext['resource']
-  readonly text: string | undefined
+  /** Set anew for another text with the same facts. */
+  text: string | undefined
   /** Undefined for commands that are not SQL, and for SQL that could not be parsed. */
   readonly sql: SqlView | undefined
   /** Set anew before every look at the clock. */

@@ -11,11 +11,13 @@ import type {
 import { GenerationCache } from './cache.js'
 import { Collector } from './collector.js'
 import { worseClass } from './function-data.js'
-import { lex } from './lexer.js'
+import { type LexerLimits, lex } from './lexer.js'
 import { createPostgresParser, type ParsedStatement, type PostgresParser } from './parser.js'
 import { readingKey, readingProblem, type SessionReading, sessionReading } from './session-reading.js'
+import { shapeKey } from './shape-key.js'
 import { sourceKey } from './sources.js'
 import { statementFacts, walkStatement } from './statements.js'
+import { nodeOf } from './tree.js'
 import { Walker } from './walker.js'
 
 export interface PostgresAnalyzerOptions {
@@ -24,6 +26,10 @@ export interface PostgresAnalyzerOptions {
    * what the parser reads in well under two seconds.
    */
   readonly maxTextLength?: number
+  /** Words, literals and signs in one text. Default 200,000: about a second's work, and a bulk INSERT of 1 MiB. */
+  readonly maxTokens?: number
+  /** Statements in one text. Default 10,000. */
+  readonly maxStatements?: number
   /** Operators, joins and brackets on one path of the tree. Default 2000: the parser's stack ends at about 7000. */
   readonly maxDepth?: number
   /** Judged texts that are kept. Default 10,000. */
@@ -46,16 +52,23 @@ export async function createPostgresAnalyzer(options: PostgresAnalyzerOptions = 
 class PostgresAnalyzer implements SqlAnalyzer {
   readonly dialect = 'postgres'
   private readonly parser: PostgresParser
-  private readonly limits: { readonly maxTextLength: number; readonly maxDepth: number }
+  private readonly limits: LexerLimits
   private readonly caches = new Map<number, GenerationCache<SqlFacts>>()
   private readonly cacheLimits: { readonly maxEntries: number; readonly maxBytes: number }
   private lastState: SqlSessionState | undefined
   private lastReading: SessionReading | undefined
   private lastCache: GenerationCache<SqlFacts> | undefined
+  /** Whether the facts being made hold for every text of the same shape. */
+  private isShared = false
 
   constructor(parser: PostgresParser, options: PostgresAnalyzerOptions) {
     this.parser = parser
-    this.limits = { maxTextLength: options.maxTextLength ?? 1024 * 1024, maxDepth: options.maxDepth ?? 2000 }
+    this.limits = {
+      maxTextLength: options.maxTextLength ?? 1024 * 1024,
+      maxDepth: options.maxDepth ?? 2000,
+      maxTokens: options.maxTokens ?? 200_000,
+      maxStatements: options.maxStatements ?? 10_000,
+    }
     this.cacheLimits = {
       maxEntries: options.maxCachedTexts ?? 10_000,
       maxBytes: options.maxCachedBytes ?? 32 * 1024 * 1024,
@@ -66,7 +79,18 @@ class PostgresAnalyzer implements SqlAnalyzer {
     const cache = this.cacheFor(state)
     const known = cache.get(text)
     if (known !== undefined) return known
+    const key = shapeKey(text)
+    if (key !== undefined) {
+      // Behind a NUL, so that no text is taken for a shape.
+      const alike = cache.get(`\0${key}`)
+      if (alike !== undefined) return alike
+    }
+    this.isShared = key !== undefined
     const facts = this.judge(text, this.lastReading ?? sessionReading(state))
+    if (key !== undefined && this.isShared && facts.certainty !== 'unparsed') {
+      cache.set(`\0${key}`, facts)
+      return facts
+    }
     // What failed for lack of a parser may succeed the next time.
     if (facts.certainty !== 'unparsed' || facts.problem !== 'the parser is being restarted') cache.set(text, facts)
     return facts
@@ -106,9 +130,24 @@ class PostgresAnalyzer implements SqlAnalyzer {
   }
 
   private statement(statement: ParsedStatement, text: string, reading: SessionReading): SqlStatementFacts {
-    const walker = new Walker(new Collector(), reading, walkStatement)
-    return statementFacts(walker, statement.tree, () => sourceOf(statement, text))
+    const collector = new Collector()
+    const walker = new Walker(collector, reading, walkStatement)
+    const facts = statementFacts(walker, statement.tree, () => sourceOf(statement, text))
+    if (collector.isLiteralDependent || !isPlain(statement, facts)) this.isShared = false
+    return facts
   }
+}
+
+const PLAIN_STATEMENTS = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt'])
+
+/** Whether nothing in the facts was read from a literal, as settings, limits and arguments of hazardous functions are. */
+function isPlain({ tree }: ParsedStatement, facts: SqlStatementFacts): boolean {
+  return (
+    PLAIN_STATEMENTS.has(nodeOf(tree)?.kind ?? '') &&
+    facts.rowLimit === undefined &&
+    facts.effects.length === 0 &&
+    facts.functions.every((call) => call.hazards.length === 0)
+  )
 }
 
 function sameState(a: SqlSessionState, b: SqlSessionState): boolean {

@@ -23,6 +23,8 @@ export class Collector {
   /** The worst class of the functions alone: what remains of a statement that is planned and not run. */
   functionClass: SqlClass = 'read'
   hasWhere = true
+  /** Other literals in the same places may give other facts. */
+  isLiteralDependent = false
   touchesFiles = false
   touchesPrograms = false
   isDynamic = false
@@ -161,6 +163,7 @@ export class Collector {
 
   private includeNames(inner: Collector, onlyMode: TableAccessMode | undefined): void {
     if (inner.isConservative) this.isConservative = true
+    if (inner.isLiteralDependent) this.isLiteralDependent = true
     if (!inner.hasWhere) this.hasWhere = false
     for (const { schema, table, modes } of inner.tables.values()) {
       for (const mode of onlyMode === undefined ? modes : [onlyMode]) this.table(schema, table, mode)

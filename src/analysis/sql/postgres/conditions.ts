@@ -5,6 +5,13 @@ export function restricts(where: unknown): boolean {
   return where !== undefined && !isAlwaysTrue(where)
 }
 
+/** Whether what {@link restricts} says of it may be another for other literals: no row has a say in some part of it. */
+export function hasConstantPart(where: unknown): boolean {
+  if (where === undefined) return false
+  const bool = nodeFields(where, 'BoolExpr')
+  return bool === undefined ? !dependsOnRow(where) : listOf(bool['args']).some(hasConstantPart)
+}
+
 /** Conservative: a condition that no row has a say in, and that is not plainly false, counts as true. */
 function isAlwaysTrue(condition: unknown): boolean {
   const bool = nodeFields(condition, 'BoolExpr')

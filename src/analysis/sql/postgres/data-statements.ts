@@ -1,6 +1,6 @@
 import type { OutputColumn, TableAccessMode } from '../../../core/index.js'
 import type { Collector, Output } from './collector.js'
-import { restricts } from './conditions.js'
+import { hasConstantPart, restricts } from './conditions.js'
 import { type CteScope, type FromItem, Scope, tableColumns } from './scope.js'
 import { allSources, NO_SOURCES, type Sources } from './sources.js'
 import { type Fields, fieldsOf, listOf, nodeFields, textOf } from './tree.js'
@@ -98,6 +98,7 @@ function walkDelete(walker: Walker, fields: Fields, target: Target, scope: Scope
 
 function walkWhere(walker: Walker, fields: Fields, target: Target, scope: Scope): void {
   if (!restricts(fields['whereClause'])) walker.collector.hasWhere = false
+  if (hasConstantPart(fields['whereClause'])) walker.collector.isLiteralDependent = true
   if (!('whereClause' in fields)) return
   mark(walker, target, 'read')
   walker.expression(fields['whereClause'], scope, 'predicate')
@@ -132,6 +133,9 @@ function walkMerge(walker: Walker, fields: Fields, target: Target, scope: Scope)
       continue
     }
     // The condition that pairs rows, or the one of this arm, must choose.
+    if (hasConstantPart(clause['condition']) || hasConstantPart(fields['joinCondition'])) {
+      collector.isLiteralDependent = true
+    }
     if (!restricts(fields['joinCondition']) && !restricts(clause['condition'])) collector.hasWhere = false
     if (mode === 'update') assignments(walker, clause['targetList'], target, scope)
   }

@@ -16,6 +16,9 @@ export interface LexerLimits {
   readonly maxTextLength: number
   /** Operators, joins, set operations and brackets on the longest path from a statement to its innermost expression. */
   readonly maxDepth: number
+  /** Words, literals and signs: what the time to judge a text grows with. */
+  readonly maxTokens: number
+  readonly maxStatements: number
 }
 
 /** A shape is for people and for grouping: longer ones say nothing more. */
@@ -36,7 +39,11 @@ const SET_OPERATIONS = new Set(['union', 'intersect', 'except'])
 export function lex(text: string, limits: LexerLimits): LexicalFacts {
   if (text.length > limits.maxTextLength) return refusal('the text is too long')
   const scan = new Scan(text)
-  while (scan.problem === undefined && scan.at < text.length) scan.token()
+  while (scan.problem === undefined && scan.at < text.length) {
+    scan.token()
+    if (scan.tokens > limits.maxTokens) scan.problem = 'the text has too many parts'
+    if (scan.statements > limits.maxStatements) scan.problem = 'the text has too many statements'
+  }
   if (scan.problem === undefined && scan.depthReached() > limits.maxDepth) scan.problem = 'the text nests too deeply'
   return {
     problem: scan.problem,
@@ -104,6 +111,8 @@ class Scan {
   hasBackslash = false
   hasVerticalTab = false
   hasNonAscii = false
+  tokens = 0
+  statements = 1
   private readonly pieces: string[] = []
   private piecesLength = 0
   private gap = false
@@ -387,6 +396,7 @@ class Scan {
   }
 
   private emit(piece: string): void {
+    this.tokens++
     if (this.piecesLength > MAX_SHAPE_LENGTH) return
     if (this.gap && this.pieces.length > 0) this.pieces.push(' ')
     this.gap = false
@@ -414,6 +424,7 @@ class Scan {
   }
 
   private endStatement(): void {
+    this.statements++
     this.endItem()
     const level = this.level()
     this.deepest = Math.max(this.deepest, level.deepest + level.setOperations)

@@ -97,6 +97,15 @@ export class Scope {
     return this.outer?.item(qualifier, schema)
   }
 
+  /** What looking a name up may cost, in the unit of visiting a node. */
+  lookupCost(): number {
+    let columns = 0
+    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.outer) {
+      for (const item of scope.items) columns += item.columns.length
+    }
+    return columns >> 3
+  }
+
   /** What `*` stands for at this level. */
   star(): readonly OutputColumn[] {
     const columns = this.items.flatMap((item) => (item.isHidden === true ? [] : item.columns))

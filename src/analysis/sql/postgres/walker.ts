@@ -26,8 +26,11 @@ export interface WalkEnvironment {
 
 export type Mode = ColumnAccess['mode']
 
-/** What a walk may cost before the text counts as not parsed: nodes visited. Honest statements of 1 MiB stay below a quarter. */
-const MAX_VISITS = 4_000_000
+/**
+ * What a walk may cost before the text counts as not parsed, in nodes visited and columns looked through. Stars double
+ * with every `select x.*, y.*` over a WITH name, so a short text can ask for more memory than there is.
+ */
+const MAX_VISITS = 2_000_000
 
 /** A recursive WITH is walked until its columns' sources stay the same, at most so often. */
 const MAX_RECURSION_PASSES = 3
@@ -92,10 +95,15 @@ export class Walker {
     return new Walker(collector, this.environment, this.walkStatement, this.budget)
   }
 
+  private spend(visits: number): void {
+    this.budget.visits -= visits
+    if (this.budget.visits < 0) throw new TooComplexError('the walk costs too much')
+  }
+
   /** Notes all that `value` names, whatever it is, and says where a value made of it comes from. */
   expression(value: unknown, scope: Scope, mode: Mode): Sources {
     if (typeof value !== 'object' || value === null) return NO_SOURCES
-    if (--this.budget.visits < 0) throw new TooComplexError('too many nodes')
+    this.spend(1)
     if (Array.isArray(value)) return value.length === 0 ? NO_SOURCES : this.list(value, scope, mode)
     const node = nodeOf(value)
     return node === undefined
@@ -247,8 +255,12 @@ export class Walker {
   columnReference(fields: Fields, scope: Scope, mode: Mode): Resolved {
     const path = listOf(fields['fields'])
     const names = namesOf(path)
+    this.spend(scope.lookupCost())
     const resolved = names.length < path.length ? this.wholeRows(names, scope) : this.resolve(names, scope)
-    if (resolved.sources !== 'unknown') for (const source of resolved.sources) this.collector.column(source, mode)
+    if (resolved.sources !== 'unknown') {
+      this.spend(resolved.sources.length)
+      for (const source of resolved.sources) this.collector.column(source, mode)
+    }
     return resolved
   }
 
@@ -278,8 +290,12 @@ export class Walker {
 
   private expandStar(names: readonly string[], scope: Scope): readonly OutputColumn[] {
     const qualifier = names.at(-1)
-    if (qualifier === undefined) return scope.star()
-    return scope.item(qualifier, names.at(-2))?.columns ?? [star('unknown', false)]
+    const columns =
+      qualifier === undefined
+        ? scope.star()
+        : (scope.item(qualifier, names.at(-2))?.columns ?? [star('unknown', false)])
+    this.spend(columns.length)
+    return columns
   }
 
   /** A SELECT, VALUES or TABLE, in brackets or as a WITH query: also one that changes data. */
@@ -293,7 +309,7 @@ export class Walker {
 
   /** The output columns of a SELECT; notes everything in it. */
   query(select: Fields, outer: Scope | undefined, outerCtes: CteScope): readonly OutputColumn[] {
-    if (--this.budget.visits < 0) throw new TooComplexError('too many nodes')
+    this.spend(1)
     const ctes = this.withClause(select['withClause'], outer, outerCtes)
     const output =
       select['op'] !== undefined && select['op'] !== 'SETOP_NONE'
