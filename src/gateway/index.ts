@@ -15,3 +15,4 @@ export type {
 } from './types.js'
 export { FileRecordStore, openFileRecordStore, type FileRecordStoreOptions, type LeftOpen } from './file-store.js'
 export { sealRecordingFile } from './seal-file.js'
+export { system, type System } from './system.js'

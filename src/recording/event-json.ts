@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import type { CommandAnswer } from '../core/index.js'
+import type { CommandAnswer, SqlFacts } from '../core/index.js'
 import { textCommitment } from './commitment.js'
 import { factsJson } from './facts-json.js'
 import { asciiJson } from './line.js'
@@ -49,6 +49,8 @@ export class EventEncoder {
   readonly #seen = new Uint8Array(SEEN_SLOTS)
   #seenCount = 0
   readonly #verdicts = new WeakMap<RecordedVerdict, string>()
+  /** Texts that differ in their literals alone share their facts. */
+  readonly #facts = new WeakMap<SqlFacts, string>()
   /** Kinds, phases, tags and the like: few and short. */
   readonly #words = new Map<string, string>()
 
@@ -121,13 +123,22 @@ export class EventEncoder {
     if (event.via !== undefined) json += `,"via":${this.#word(event.via)}`
     if (event.phase !== undefined) json += `,"phase":${this.#word(event.phase)}`
     json += `,"text":${asciiJson(shown)}`
-    if (facts !== undefined) json += `,"facts":${factsJson(facts)}`
+    if (facts !== undefined) json += this.#factsJson(facts)
     if (isRedacted) json += ',"redacted":true'
     if (event.transaction !== undefined) json += `,"transaction":${this.#word(event.transaction)}`
     json += this.#verdict(event.verdict)
     json += event.permitted ? ',"permitted":true' : ',"permitted":false'
     if (event.refusal !== undefined) json += `,"refusal":${this.#word(event.refusal)}`
     return { event: withoutValues(event), isRedacted, json, isWhole: false }
+  }
+
+  #factsJson(facts: SqlFacts): string {
+    const known = this.#facts.get(facts)
+    if (known !== undefined) return known
+    // Joined once: pieces that are still to be joined are slower to copy, line after line.
+    const json = Buffer.from(`,"facts":${factsJson(facts)}`, 'latin1').toString('latin1')
+    this.#facts.set(facts, json)
+    return json
   }
 
   /** Whether this text, or one that looks like it, came before. Texts that come once are not worth keeping. */

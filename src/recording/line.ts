@@ -1,4 +1,4 @@
-import * as crypto from 'node:crypto'
+import { hash } from 'node:crypto'
 
 /** What stands for the previous hash in front of the first line. */
 export const GENESIS_HASH: string = '0'.repeat(64)
@@ -6,11 +6,10 @@ export const GENESIS_HASH: string = '0'.repeat(64)
 /** `,"hash":"` + 64 hex digits + `"}`. */
 export const LINE_SUFFIX_LENGTH = 75
 
-/** SHA-256 in lower-case hex. `crypto.hash` (Node 20.12) takes about half the time of a hash object. */
-export const sha256Hex: (data: string | Uint8Array) => string =
-  typeof crypto.hash === 'function'
-    ? (data) => crypto.hash('sha256', data)
-    : (data) => crypto.createHash('sha256').update(data).digest('hex')
+/** SHA-256 in lower-case hex. The one-shot function takes about half the time of a hash object. */
+export function sha256Hex(data: string | Uint8Array): string {
+  return hash('sha256', data)
+}
 
 /**
  * The hash of a line: SHA-256 over the previous line's hash, as 64 hex digits, and the line's bytes up to its `,"hash":"`.
