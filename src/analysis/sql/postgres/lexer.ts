@@ -24,6 +24,9 @@ export interface LexerLimits {
 /** A shape is for people and for grouping: longer ones say nothing more. */
 export const MAX_SHAPE_LENGTH = 4096
 
+/** Characters that the parser's scanner may read more than once: about a tenth of a second's work. */
+const MAX_SIGNS_COST = 20_000_000
+
 /** Words that make a tree deeper without a bracket. */
 const DEEPENING_WORDS = new Set(
   'and or not is isnull notnull like ilike similar between in collate at case join escape operator overlaps any all some'.split(
@@ -112,6 +115,8 @@ class Scan {
   hasVerticalTab = false
   hasNonAscii = false
   tokens = 0
+  private signsEnd = 0
+  private signsCost = 0
   statements = 1
   private readonly pieces: string[] = []
   private piecesLength = 0
@@ -143,6 +148,7 @@ class Scan {
       case OPERATOR:
         if (code === 0x2d /* - */ && next === 0x2d) return this.lineComment()
         if (code === 0x2f /* / */ && next === 0x2a) return this.blockComment()
+        this.chargeSigns(start)
         this.at++
         this.level().operators++
         return this.emit(text[start] ?? '')
@@ -358,11 +364,23 @@ class Scan {
     return end
   }
 
+  /** PostgreSQL's scanner reads a run of operator characters to its end, again for every operator or comment that begins in it. */
+  private chargeSigns(from: number): void {
+    if (from >= this.signsEnd) {
+      let end = from
+      while (classOf(this.text.charCodeAt(end)) === OPERATOR) end++
+      this.signsEnd = end
+    }
+    this.signsCost += this.signsEnd - from
+    if (this.signsCost > MAX_SIGNS_COST) this.problem = 'the text has too many operator characters in a row'
+  }
+
   /** They nest. */
   private blockComment(): void {
     const { text } = this
     let depth = 1
     let at = this.at + 2
+    this.chargeSigns(this.at)
     while (depth > 0) {
       if (at >= text.length) return this.unfinished()
       const code = text.charCodeAt(at)
@@ -372,6 +390,8 @@ class Scan {
         at += 2
       } else if (code === 0x2f && next === 0x2a) {
         depth++
+        this.chargeSigns(at)
+        if (this.problem !== undefined) return
         at += 2
       } else at++
     }

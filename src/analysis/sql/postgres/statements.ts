@@ -237,7 +237,19 @@ function walkCreateFunction(walker: Walker, fields: Fields, scope: Scope): Outpu
   else walkBody(walker, body, scope)
   // A function's types may be anybody's: that does not make its definition worse than a definition.
   collector.class = collector.class === 'unknown' ? 'ddl' : collector.class
+  const language = listOf(fields['options'])
+    .map((item) => nodeFields(item, 'DefElem'))
+    .find((option) => option?.['defname'] === 'language')
+  walkLanguage(collector, optionText(language?.['arg'])?.toLowerCase() ?? 'sql')
   return undefined
+}
+
+/** C code comes out of a file of the server's; what is called untrusted may do all that the server's user may. */
+function walkLanguage(collector: Collector, language: string): void {
+  const isUntrusted = language.endsWith('u')
+  if (language === 'c' || isUntrusted) collector.touchesFiles = true
+  if (isUntrusted) collector.touchesPrograms = true
+  if (language === 'c' || language === 'internal' || isUntrusted) collector.raise('admin')
 }
 
 function walkBody(walker: Walker, body: unknown, scope: Scope): void {
