@@ -1,23 +1,20 @@
-// Cost of recording one command with its answer: in memory (serialise, hash, chain) and into real files.
-// Run: npx tsx bench/recording.ts
 import * as crypto from 'node:crypto'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { CommandAnswer, SqlFacts } from '../src/core/index.js'
-import { openFileRecordStore } from '../src/gateway/file-store.js'
+import type { CommandAnswer, SqlFacts } from '../../src/core/index.js'
+import { openFileRecordStore } from '../../src/gateway/file-store.js'
 import {
   createRecorder,
   GENESIS_HASH,
   verifyRecording,
   type RecordStore,
   type SessionRecorder,
-} from '../src/recording/index.js'
+} from '../../src/recording/index.js'
+import { atLeast, type Line, type Table } from '../report.js'
 
-const COMMANDS = 200_000
 const SESSIONS = 8
 const PER_TURN = 64
-const ROUNDS = 5
 
 const facts: SqlFacts = {
   certainty: 'exact',
@@ -44,8 +41,8 @@ const schedule = (delayMs: number, run: () => void): (() => void) => {
 }
 
 /** Statements of pgbench -S: one text in all (`prepared`), or one per account (`simple`). */
-function statements(kind: 'prepared' | 'simple'): { text: string; facts: SqlFacts }[] {
-  const count = kind === 'prepared' ? 1 : COMMANDS
+function statements(kind: 'prepared' | 'simple', commands: number): { text: string; facts: SqlFacts }[] {
+  const count = kind === 'prepared' ? 1 : commands
   return Array.from({ length: count }, (_, i) => ({
     text: `SELECT abalance FROM pgbench_accounts WHERE aid = ${i};`,
     facts: { ...facts },
@@ -56,6 +53,7 @@ async function round(
   store: RecordStore,
   name: string,
   texts: readonly { text: string; facts: SqlFacts }[],
+  commands: number,
 ): Promise<number> {
   const recorder = createRecorder({ store, clock, schedule, durability: 'batch' })
   const sessions: SessionRecorder[] = []
@@ -71,7 +69,7 @@ async function round(
   }
   await Promise.all(sessions.map((session) => session.flushed()))
   const cpu = process.cpuUsage()
-  for (let done = 0; done < COMMANDS; done += PER_TURN) {
+  for (let done = 0; done < commands; done += PER_TURN) {
     const atUnixMs = Date.now()
     for (let i = done; i < done + PER_TURN; i++) {
       const session = sessions[i % SESSIONS] as SessionRecorder
@@ -96,7 +94,7 @@ async function round(
   }
   const used = process.cpuUsage(cpu)
   await Promise.all(sessions.map((session) => session.close('done')))
-  return (used.user + used.system) / COMMANDS
+  return (used.user + used.system) / commands
 }
 
 const discard: RecordStore = {
@@ -111,71 +109,90 @@ const discard: RecordStore = {
 }
 
 /** The best round: the one that other work on the machine disturbed least. */
-function best(values: readonly number[]): string {
-  return Math.min(...values).toFixed(2)
+function best(values: readonly number[]): number {
+  return Math.min(...values)
 }
 
 /** What no recorder of this form can do without: one SHA-256 over a line of usual length. */
-function floor(): number {
+function floor(commands: number): number {
   const cpu = process.cpuUsage()
   let previous = GENESIS_HASH
   const line = 'x'.repeat(500)
-  for (let i = 0; i < COMMANDS; i++) previous = hashOf(previous + line)
+  for (let i = 0; i < commands; i++) previous = hashOf(previous + line)
   const used = process.cpuUsage(cpu)
-  return (used.user + used.system) / COMMANDS
+  if (previous.length !== GENESIS_HASH.length) throw new Error('nothing was hashed')
+  return (used.user + used.system) / commands
 }
 
 const hashOf = (text: string): string => crypto.hash('sha256', text)
 
-const directory = await mkdtemp(join(tmpdir(), 'sallyport-bench-'))
-const files = await openFileRecordStore({ directory, clock })
-try {
-  for (const kind of ['prepared', 'simple'] as const) {
-    const memory: number[] = []
-    const disk: number[] = []
-    const floors: number[] = []
-    for (let i = 0; i < ROUNDS; i++) {
-      floors.push(floor())
-      memory.push(await round(discard, `m-${kind}-${i}`, statements(kind)))
-      disk.push(await round(files, `f-${kind}-${i}`, statements(kind)))
+/** What recording one command with its answer costs: in memory (serialise, hash, chain), and into real files. */
+export async function measureRecording(isQuick: boolean): Promise<Table> {
+  const commands = isQuick ? 20_000 : 200_000
+  const rounds = isQuick ? 2 : 5
+  const directory = await mkdtemp(join(tmpdir(), 'sallyport-bench-'))
+  const files = await openFileRecordStore({ directory, clock })
+  const lines: Line[] = []
+  try {
+    for (const kind of ['prepared', 'simple'] as const) {
+      const memory: number[] = []
+      const disk: number[] = []
+      const floors: number[] = []
+      for (let i = 0; i < rounds; i++) {
+        floors.push(floor(commands))
+        memory.push(await round(discard, `m-${kind}-${i}`, statements(kind, commands), commands))
+        disk.push(await round(files, `f-${kind}-${i}`, statements(kind, commands), commands))
+      }
+      // A command and its answer are two events.
+      const eventsPerSecond = 2e6 / best(memory)
+      lines.push({
+        name: kind === 'prepared' ? 'one text, again and again' : 'a new text every time',
+        cells: {
+          'us CPU in memory': best(memory),
+          'us CPU into files': best(disk),
+          'of which SHA-256': best(floors),
+          'events/s': eventsPerSecond,
+        },
+        checks: [atLeast('events per CPU second', eventsPerSecond, 1_000_000)],
+      })
     }
-    console.log(
-      `${kind}: command + answer ${best(memory)} us CPU in memory, ${best(disk)} us CPU into files, ` +
-        `of which one SHA-256 ${best(floors)} us`,
-    )
+    const megabytesPerSecond = await verifyAll(files)
+    const durableMs = await durable(files, isQuick ? 50 : 500)
+    return {
+      title: 'Recording a command with its answer',
+      notes: [
+        `Verifying: ${megabytesPerSecond.toFixed(0)} MB/s. Durable recording, one command after the other: ${durableMs.toFixed(2)} ms each.`,
+      ],
+      lines,
+    }
+  } finally {
+    await files.close()
+    await rm(directory, { recursive: true })
   }
+}
+
+async function verifyAll(files: RecordStore): Promise<number> {
   const names = await files.list()
   const started = performance.now()
   let bytes = 0
   for (const name of names) bytes += (await verifyRecording(files.read(name))).goodBytes
-  console.log(
-    `verify: ${(bytes / 1e6 / ((performance.now() - started) / 1000)).toFixed(0)} MB/s over ${(bytes / 1e6).toFixed(0)} MB`,
-  )
+  return bytes / 1e6 / ((performance.now() - started) / 1000)
+}
 
-  const durable = createRecorder({ store: files, clock, schedule })
-  const session = durable.open({
+async function durable(files: RecordStore, count: number): Promise<number> {
+  const session = createRecorder({ store: files, clock, schedule }).open({
     sessionId: 'durable',
     subject: { id: 'bench' },
     resource: { name: 'bench', protocol: 'postgres' },
     startedAtUnixMs: Date.now(),
   })
   const before = performance.now()
-  for (let id = 1; id <= 500; id++) {
-    session.command({
-      type: 'command',
-      atUnixMs: Date.now(),
-      id,
-      kind: 'sql',
-      text: 'select 1',
-      facts,
-      verdict,
-      permitted: true,
-    })
+  for (let id = 1; id <= count; id++) {
+    const atUnixMs = Date.now()
+    session.command({ type: 'command', atUnixMs, id, kind: 'sql', text: 'select 1', facts, verdict, permitted: true })
     await session.flushed()
   }
-  console.log(`durable: ${((performance.now() - before) / 500).toFixed(2)} ms per command, one after the other`)
+  const elapsedMs = performance.now() - before
   await session.close('done')
-} finally {
-  await files.close()
-  await rm(directory, { recursive: true })
+  return elapsedMs / count
 }

@@ -1,12 +1,7 @@
-import type { DecisionContext, PolicyOutcome } from '../src/core/index.js'
-import { createPolicy, type Rule } from '../src/policy/index.js'
-import { AGENT, contextOf, factsOf, statement, table } from '../src/policy/facts.test-support.js'
-
-/**
- * Decisions per second by number of rules. `known`: statements seen before, as on a connection at work.
- * `first sight`: facts never seen, so that rules are looked up and matched anew. `linear`: a list of
- * closures asked one after the other, for comparison.
- */
+import type { DecisionContext, PolicyOutcome } from '../../src/core/index.js'
+import { createPolicy, type Rule } from '../../src/policy/index.js'
+import { AGENT, contextOf, factsOf, statement, table } from '../../src/policy/facts.test-support.js'
+import { atLeast, atMost, type Line, type Table } from '../report.js'
 
 const VERBS = ['select', 'insert', 'update', 'delete'] as const
 const STATEMENTS = 64
@@ -59,21 +54,32 @@ function rate(decisions: number, round: (index: number) => void): number {
   return best
 }
 
-function measure(count: number): Readonly<Record<string, string | number>> {
+interface Rates {
+  readonly count: number
+  readonly known: number
+  readonly firstSight: number
+  readonly linear: number
+  readonly loadMs: number
+}
+
+function measure(count: number, isQuick: boolean): Rates {
+  const share = isQuick ? 0.1 : 1
   const started = performance.now()
   const policy = createPolicy({ rules: rulesOf(count) })
   const loadMs = performance.now() - started
   const hot = contextsOf(STATEMENTS, count)
+  const knownCount = 2_000_000 * share
   let last: PolicyOutcome | Promise<PolicyOutcome> | undefined
-  const known = rate(2_000_000, () => {
-    for (let index = 0; index < 2_000_000; index++) last = policy.decide(hot[index % STATEMENTS] as DecisionContext)
+  const known = rate(knownCount, () => {
+    for (let index = 0; index < knownCount; index++) last = policy.decide(hot[index % STATEMENTS] as DecisionContext)
   })
-  const fresh = Array.from({ length: ROUNDS }, () => contextsOf(50_000, count))
-  const firstSight = rate(50_000, (round) => {
+  const freshCount = 50_000 * share
+  const fresh = Array.from({ length: ROUNDS }, () => contextsOf(freshCount, count))
+  const firstSight = rate(freshCount, (round) => {
     for (const context of fresh[round] ?? []) last = policy.decide(context)
   })
   const closures = closuresOf(count)
-  const linearCount = Math.max(2_000, Math.floor(4_000_000 / count))
+  const linearCount = Math.max(2_000, Math.floor((4_000_000 / count) * share))
   let denied = 0
   const linear = rate(linearCount, () => {
     for (let index = 0; index < linearCount; index++) {
@@ -82,14 +88,34 @@ function measure(count: number): Readonly<Record<string, string | number>> {
     }
   })
   if (last === undefined || denied === 0) throw new Error('nothing was measured')
-  return {
-    rules: count,
-    'known/s': Math.round(known),
-    'first sight/s': Math.round(firstSight),
-    'linear/s': Math.round(linear),
-    'known to linear': (known / linear).toFixed(1),
-    'load ms': Math.round(loadMs),
-  }
+  return { count, known, firstSight, linear, loadMs }
 }
 
-console.table([10, 1_000, 10_000].map(measure))
+/** Rule decisions per second, by number of rules. */
+export function measureDecisions(isQuick: boolean): Table {
+  const rates = [10, 1_000, 10_000].map((count) => measure(count, isQuick))
+  const few = rates[0] as Rates
+  return {
+    title: 'Rule decisions per second',
+    notes: [
+      'known: statements seen before, as on a connection at work. first sight: facts never seen, so that rules are looked up and ' +
+        'matched anew. linear: a list of closures asked one after the other.',
+    ],
+    lines: rates.map(({ count, known, firstSight, linear, loadMs }): Line => {
+      const checks = []
+      if (count === 1_000)
+        checks.push(atLeast('known', known, 5_000_000), atLeast('known / linear', known / linear, 20))
+      if (count === 10_000) {
+        checks.push(
+          atMost('time of a known one / time at 10 rules', few.known / known, 2),
+          atMost('time of a first sight / time at 10 rules', few.firstSight / firstSight, 2),
+        )
+      }
+      return {
+        name: `${count.toLocaleString('en-US')} rules`,
+        cells: { known, 'first sight': firstSight, linear, 'known/linear': known / linear, 'load ms': loadMs },
+        checks,
+      }
+    }),
+  }
+}

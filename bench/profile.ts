@@ -1,0 +1,82 @@
+import { existsSync, readFileSync, rmSync } from 'node:fs'
+import { SourceMap } from 'node:module'
+import { join } from 'node:path'
+import { tmpdir } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import type { Profiler, Runtime } from 'node:inspector'
+import { MODES, runPgbench } from './suites/pgbench.js'
+import type { Child } from './child.js'
+import { DATABASE, type World } from './world.js'
+
+const SHOWN = 28
+
+/** Prints where the gateway's CPU time goes: self time by function, in the sources' own lines. */
+export async function profileGateway(world: World, print: (text: string) => void): Promise<void> {
+  const { child, contender } = await world.startGateway()
+  for (const mode of MODES) {
+    await runPgbench(contender, mode, 8, 4)
+    await profiled(child, `pgbench -S ${mode}, 8 clients`, print, async () => {
+      await runPgbench(contender, mode, 8, 5)
+    })
+  }
+  const { port } = contender
+  for (const user of ['open', 'masked', 'detected']) {
+    const query = { ask: 'query', port, user, database: DATABASE, sql: 'SELECT * FROM people', count: 3 }
+    await world.reader.ask(query)
+    await profiled(child, `bulk SELECT, user ${user}`, print, async () => {
+      await world.reader.ask(query)
+    })
+  }
+}
+
+async function profiled(
+  child: Child,
+  title: string,
+  print: (text: string) => void,
+  run: () => Promise<void>,
+): Promise<void> {
+  const file = join(tmpdir(), `sallyport-bench-${process.pid}.cpuprofile`)
+  await child.ask({ ask: 'startProfile' })
+  await run()
+  await child.ask({ ask: 'stopProfile', file })
+  const profile = JSON.parse(readFileSync(file, 'utf8')) as Profiler.Profile
+  rmSync(file)
+  print(`== ${title}: share of the busy time, self\n${selfTimes(profile)}\n\n`)
+}
+
+function selfTimes(profile: Profiler.Profile): string {
+  const times = new Map<number, number>()
+  for (const [index, id] of (profile.samples ?? []).entries()) {
+    times.set(id, (times.get(id) ?? 0) + (profile.timeDeltas?.[index] ?? 0))
+  }
+  const byPlace = new Map<string, number>()
+  let busy = 0
+  for (const node of profile.nodes) {
+    const us = times.get(node.id) ?? 0
+    if (node.callFrame.functionName === '(idle)') continue
+    busy += us
+    const place = placeOf(node.callFrame)
+    byPlace.set(place, (byPlace.get(place) ?? 0) + us)
+  }
+  return [...byPlace]
+    .sort(([, left], [, right]) => right - left)
+    .slice(0, SHOWN)
+    .map(([place, us]) => `${((us / busy) * 100).toFixed(1).padStart(5)} %  ${place}`)
+    .join('\n')
+}
+
+const maps = new Map<string, SourceMap | undefined>()
+
+function placeOf({ functionName, url, lineNumber, columnNumber }: Runtime.CallFrame): string {
+  const name = functionName === '' ? '(anonymous)' : functionName
+  if (!url.startsWith('file:')) return `${name} ${url}`
+  const file = fileURLToPath(url)
+  if (!maps.has(file)) {
+    const mapFile = `${file}.map`
+    maps.set(file, existsSync(mapFile) ? new SourceMap(JSON.parse(readFileSync(mapFile, 'utf8'))) : undefined)
+  }
+  const entry = maps.get(file)?.findEntry(lineNumber, columnNumber)
+  if (entry === undefined || !('originalSource' in entry))
+    return `${name} ${file.split('/').slice(-2).join('/')}:${lineNumber + 1}`
+  return `${name} ${entry.originalSource.replace(/^(?:\.\.\/)+/, '')}:${entry.originalLine + 1}`
+}
