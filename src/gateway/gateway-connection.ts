@@ -325,15 +325,21 @@ export class GatewayConnection {
     if (this.#driver === undefined) this.#over()
   }
 
+  async #releaseLease(): Promise<void> {
+    try {
+      await this.#lease?.release?.()
+    } catch {
+      // What goes wrong there is for its provider to report: the session has ended either way.
+    }
+  }
+
   #over(): void {
     if (this.#isOver) return
     this.#isOver = true
     clearTimeout(this.#loginTimer)
     this.#reader?.release()
     this.#upstream?.destroy()
-    const released = this.#lease?.release?.()
-    // What a lease's release fails with is its provider's to report.
-    if (released !== undefined) released.catch(() => {})
+    void this.#releaseLease()
     this.#finish()
   }
 }

@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { connect as connectTcp } from 'node:net'
 import { connect as connectTls } from 'node:tls'
@@ -125,6 +126,33 @@ describe('a gateway in front of PostgreSQL', () => {
     expect(rows.length).toBe(100_000)
     expect(rows.every((row, index) => row.id === index + 1 && row.name === 'a'.repeat(100))).toBe(true)
     await connection.end()
+  })
+
+  it('carries it to a client that reads in fits and starts, too', async () => {
+    const { port } = await arrange()
+    const digest = async (env: NodeJS.ProcessEnv, pauseMs: number): Promise<string> => {
+      const text = "copy (select n, md5(n::text), repeat('x', n % 3000) from generate_series(1, 15000) n) to stdout"
+      const child = spawn('psql', ['-X', '-c', text], {
+        env: { PATH: process.env['PATH'], PGDATABASE: 'postgres', ...env },
+      })
+      const hash = createHash('sha256')
+      let bytes = 0
+      for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
+        hash.update(chunk)
+        bytes += chunk.length
+        if (pauseMs > 0 && bytes % 64 === 0) await new Promise((resolve) => setTimeout(resolve, pauseMs))
+      }
+      expect(bytes).toBeGreaterThan(20_000_000)
+      return hash.digest('hex')
+    }
+    const guarded = { PGHOST: '127.0.0.1', PGPORT: String(port), PGUSER: 'agent', PGPASSWORD: 'agent-pass' }
+    const direct = { PGHOST: server.socketDir, PGPORT: String(server.port), PGUSER: server.user }
+    const expected = await digest(direct, 0)
+    expect(await digest(guarded, 0)).toBe(expected)
+    expect(await digest(guarded, 2)).toBe(expected)
+    expect(
+      (await Promise.all([digest(guarded, 1), digest(guarded, 0), digest(guarded, 1)])).every((it) => it === expected),
+    ).toBe(true)
   })
 
   it('holds a command, tells the client, and runs it when it is approved', async () => {

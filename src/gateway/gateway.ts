@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { EventEmitter } from 'eventemitter3'
+import type { EventEmitter } from 'eventemitter3'
 import { SallyportError, type CancelTarget, type Clock, type Denial, type RandomBytes } from '../core/index.js'
 import type { Identity } from '../identity/types.js'
 import type { AdmittedClient, CatalogSource } from '../streams/driver-types.js'
@@ -10,6 +10,7 @@ import type { Session } from '../enforcement/types.js'
 import { CancelRegistry } from './cancel-registry.js'
 import { ConnectRate } from './connect-rate.js'
 import { GatewayConnection } from './gateway-connection.js'
+import { GatewayEventEmitter } from './gateway-events.js'
 import { ReadBuffers } from './read-buffers.js'
 import { ServerTls } from './server-tls.js'
 import { targetTransport } from './target.js'
@@ -58,7 +59,7 @@ export function createGateway(options: GatewayOptions): Gateway {
 
 export class Gateway {
   /** Live events: what happens, as it happens. */
-  readonly events: EventEmitter<GatewayEvents> = new EventEmitter()
+  readonly events: EventEmitter<GatewayEvents>
   readonly #options: GatewayOptions
   readonly #clock: Clock
   readonly #random: RandomBytes
@@ -77,6 +78,7 @@ export class Gateway {
   /** @throws SallyportError `invalid_option` */
   constructor(options: GatewayOptions) {
     this.#options = options
+    this.events = new GatewayEventEmitter(options.logger)
     this.#clock = options.clock ?? { nowUnixMs: () => Date.now() }
     this.#random = options.random ?? ((count) => randomBytes(count))
     this.#cancels = new CancelRegistry(this.#random)

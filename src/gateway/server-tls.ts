@@ -48,6 +48,7 @@ export class ServerTls {
         this.#pending.delete(address)
         reject(new SallyportError('protocol_violation', 'the TLS handshake with the client failed', { cause }))
       }
+      if (socket.destroyed) return fail()
       socket.once('close', fail)
       socket.once('error', fail)
       this.#pending.set(address, (stream) => {

@@ -7,8 +7,8 @@ import { BULK_THRESHOLD_BYTES, type ReadBuffers } from './read-buffers.js'
  * Reads one upstream socket into borrowed memory; see {@link ReadBuffers}.
  *
  * INVARIANT: a bulk buffer is read into again only when no write of a view of it is outstanding. Where the
- * client's transport did not take everything at once, the reader turns to another buffer and leaves the one
- * in use to the garbage collector, which frees it when the write is done.
+ * client's transport did not take everything at once, the reader turns to another buffer and parks the one in
+ * use until the transport is empty; a third is left to the garbage collector, which frees it when its write is done.
  */
 export class UpstreamReader {
   readonly #driver: Driver
@@ -16,6 +16,7 @@ export class UpstreamReader {
   readonly #downstream: () => Duplex
   readonly #canLend: () => boolean
   #own: Uint8Array | undefined
+  #parked: Uint8Array | undefined
   #lastReadBytes = 0
 
   /**
@@ -56,12 +57,20 @@ export class UpstreamReader {
       this.#driver.receive('upstream', copy)
       return
     }
+    if (this.#parked !== undefined && this.#downstream().writableLength === 0) {
+      this.#buffers.giveBack(this.#parked)
+      this.#parked = undefined
+    }
     this.#driver.receive('upstream', buffer.subarray(0, bytes), true)
-    if (this.#downstream().writableLength > 0) this.#own = undefined
+    if (this.#downstream().writableLength > 0) {
+      this.#parked ??= this.#own
+      this.#own = undefined
+    }
   }
 
   /** Gives back what is borrowed. */
   release(): void {
+    this.#parked = undefined
     if (this.#own === undefined) return
     this.#buffers.giveBack(this.#own)
     this.#own = undefined

@@ -1,0 +1,24 @@
+import { EventEmitter } from 'eventemitter3'
+import type { GatewayEvents, GatewayLogger } from './types.js'
+
+/** Live events whose listeners are onlookers: what one of them throws changes nothing for a session. */
+export class GatewayEventEmitter extends EventEmitter<GatewayEvents> {
+  readonly #logger: GatewayLogger | undefined
+
+  constructor(logger: GatewayLogger | undefined) {
+    super()
+    this.#logger = logger
+  }
+
+  override emit<E extends EventEmitter.EventNames<GatewayEvents>>(
+    event: E,
+    ...args: EventEmitter.EventArgs<GatewayEvents, E>
+  ): boolean {
+    try {
+      return super.emit(event, ...args)
+    } catch (error) {
+      this.#logger?.error({ error, event }, 'a listener failed')
+      return true
+    }
+  }
+}
