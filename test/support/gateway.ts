@@ -99,7 +99,13 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     identity:
       options.identity ??
       staticUsers({
-        users: [{ user: AGENT.user, subject, verifier: makeScramVerifier(new Secret<string>(AGENT.password), randomBytes(16), 4096) }],
+        users: [
+          {
+            user: AGENT.user,
+            subject,
+            verifier: makeScramVerifier(new Secret<string>(AGENT.password), randomBytes(16), 4096),
+          },
+        ],
         random: randomBytes,
       }),
     ...(options.limits === undefined ? {} : { limits: options.limits }),

@@ -22,7 +22,7 @@ import { isAsciiSafeEncoding } from './encodings.js'
 import { maskErrorOrNotice, maskNotification, maskParameterStatus, maskRowDescriptionNames } from './mask-messages.js'
 import { Backend } from './message-types.js'
 import { copyFail } from './messages.js'
-import type { Owed, Run } from './pipeline.js'
+import type { Owed, Portal, Run } from './pipeline.js'
 import { denialResponse } from './refusal.js'
 import { describedTables, type PlanRequest } from './results.js'
 import { maskDataRow } from './rows.js'
@@ -204,6 +204,7 @@ export class BackendHalf {
         return this.#settle(head.isOwn, start, end)
       case Backend.BindComplete:
         if (head.kind !== 'bind') throw unexpected(type)
+        this.#replaced(head.previous)
         return this.#settle(false, start, end)
       case Backend.CloseComplete:
         if (head.kind !== 'close') throw unexpected(type)
@@ -407,6 +408,7 @@ export class BackendHalf {
         break
       case 'sync':
         // Where describing a COPY failed, its error was told as the command's, and this belongs to it.
+        if (!head.isOwn) shared.segmentsAnswered++
         isOwn = head.isOwn && !this.#isOwnErrorTold
         this.#isOwnErrorTold = false
         break
@@ -535,19 +537,28 @@ export class BackendHalf {
     }
   }
 
+  /** The name of a portal stands for another one now. */
+  #replaced(previous: Portal | undefined): void {
+    if (previous !== undefined) {
+      this.#shared.answerRun(previous.run, previous.run.isSuspended ? 'suspended' : 'interrupted')
+    }
+  }
+
   /** Takes back what the names of dropped messages were thought to stand for, newest first. */
   #undo(dropped: readonly Owed[]): void {
     const { names } = this.#shared
     for (let i = dropped.length - 1; i >= 0; i--) {
       const owed = dropped[i] as Owed
-      // The first one failed: the server had done away with the unnamed statement or portal before it. The others it never saw.
+      // The first one failed: the server had done away with an unnamed statement or portal before it. The others it never saw.
       const wasSeen = i === 0
+      const isGone = wasSeen && 'name' in owed && owed.name === ''
       if (owed.kind === 'parse' && !owed.isOwn) {
         if (names.statements.get(owed.name) === owed.statement) names.statements.delete(owed.name)
-        if (!wasSeen && owed.previous !== undefined) names.statements.set(owed.name, owed.previous)
+        if (!isGone && owed.previous !== undefined) names.statements.set(owed.name, owed.previous)
       } else if (owed.kind === 'bind') {
         if (names.portals.get(owed.name) === owed.portal) names.portals.delete(owed.name)
-        if (!wasSeen && owed.previous !== undefined) names.portals.set(owed.name, owed.previous)
+        if (isGone) this.#replaced(owed.previous)
+        else if (owed.previous !== undefined) names.portals.set(owed.name, owed.previous)
         this.#shared.answerRun(owed.portal.run, 'interrupted')
       } else if (owed.kind === 'close' && !wasSeen) {
         if (owed.statement !== undefined) names.statements.set(...owed.statement)
@@ -564,7 +575,10 @@ export class BackendHalf {
     // While data comes in the server ignores Sync: one that is under way already will not be answered.
     if (head.kind === 'execute') {
       shared.owed.shift()
-      while (shared.owed.peek()?.kind === 'sync') shared.owed.shift()
+      for (let sync = shared.owed.peek(); sync?.kind === 'sync'; sync = shared.owed.peek()) {
+        if (!sync.isOwn) shared.segmentsAnswered++
+        shared.owed.shift()
+      }
       if (shared.owed.length > 0)
         throw new SallyportError('protocol_violation', 'messages were sent behind a COPY from stdin')
       shared.owed.push(head)
@@ -749,6 +763,7 @@ export class BackendHalf {
 
   #lift(owed: Owed): void {
     if (this.#shared.barrier === owed) this.#shared.barrier = undefined
+    if (this.#shared.expectedCopy === owed) this.#shared.expectedCopy = undefined
   }
 
   #startStream(frameBytes: number, isDropped: boolean): true {

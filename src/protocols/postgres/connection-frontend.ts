@@ -177,10 +177,12 @@ export class FrontendHalf {
     }
     switch (type) {
       case Frontend.CopyData:
+        if (this.#isCopyAhead()) return false
         // The server ignores these outside COPY: it may have failed while they were under way.
         return this.#startStream(frameBytes, true)
       case Frontend.CopyDone:
       case Frontend.CopyFail:
+        if (this.#isCopyAhead()) return false
         if (frameBytes > shared.limits.maxControlBytes) return this.#violation('a message is too long')
         if (!shared.fromClient.fill(frameBytes)) return false
         this.#drop(frameBytes)
@@ -229,6 +231,7 @@ export class FrontendHalf {
         if (frameBytes !== 5) return this.#violation('invalid message format')
         shared.isDiscarding = false
         shared.hasOpenChange = false
+        shared.segmentsSent++
         shared.owed.push({ kind: 'sync', isOwn: false })
         this.#forward(frameBytes)
         return true
@@ -245,7 +248,9 @@ export class FrontendHalf {
     const { text: bytes } = decodeQuery(this.#shared.fromClient.bytes, start, end)
     const text = this.#text(bytes)
     if (text === undefined) return false
-    const facts = this.#shared.names.effective(this.#facts(text, bytes, this.#shared.state.current))
+    const analysed = this.#facts(text, bytes, this.#shared.state.current)
+    if (this.#shared.areNamesOpen && runsNames(analysed)) return false
+    const facts = this.#shared.names.effective(analysed)
     return this.#await({
       command: this.#command('Query', text, bytes, facts),
       type: Frontend.Query,
@@ -261,25 +266,22 @@ export class FrontendHalf {
     const { name, text: bytes } = message
     const text = this.#text(bytes)
     if (text === undefined) return false
-    if (name !== '') {
-      if (shared.names.statements.has(name)) {
-        return this.#notPossible(frameBytes, '42P05', `prepared statement "${name}" already exists`)
-      }
-      if (shared.names.statements.size >= shared.limits.maxNames) {
-        return this.#limit(Frontend.Parse, frameBytes, name, `more than ${shared.limits.maxNames} prepared statements`)
-      }
+    if (name !== '' && shared.names.statements.size >= shared.limits.maxNames) {
+      return this.#limit(Frontend.Parse, frameBytes, name, `more than ${shared.limits.maxNames} prepared statements`)
     }
     if (isReserved(name)) return this.#notPossible(frameBytes, '42602', `prepared statement name "${name}" is reserved`)
-    const facts = shared.names.effective(this.#facts(text, bytes, shared.state.current))
+    const facts = this.#facts(text, bytes, shared.state.current)
+    if (shared.areNamesOpen && runsNames(facts)) return false
     const statement: Statement = {
       text,
       facts,
       parameterTypes: message.parameterTypes,
       state: shared.state.current,
+      segment: shared.segmentsSent,
       description: undefined,
     }
     return this.#await({
-      command: this.#command('Parse', text, bytes, facts),
+      command: this.#command('Parse', text, bytes, shared.names.effective(facts)),
       type: Frontend.Parse,
       frameBytes,
       name,
@@ -308,10 +310,8 @@ export class FrontendHalf {
     const buffer = shared.fromClient.bytes
     const message = decodeBind(buffer, start, end)
     const statement = shared.names.statements.get(message.statement)
-    if (statement === undefined) return this.#unknownStatement(frameBytes, message.statement)
-    if (message.portal !== '' && shared.names.portals.has(message.portal)) {
-      return this.#notPossible(frameBytes, '42P03', `cursor "${message.portal}" already exists`)
-    }
+    if (statement === undefined) return this.#unknown('S', message.statement, frameBytes)
+    if (this.#isOpen(statement)) return false
     if (shared.names.portals.size >= shared.limits.maxNames) {
       return this.#limit(Frontend.Bind, frameBytes, message.portal, `more than ${shared.limits.maxNames} portals`)
     }
@@ -347,11 +347,11 @@ export class FrontendHalf {
       resultFormats: awaiting.resultFormats ?? [],
       state: shared.state.current,
       survivesTransaction: false,
+      segment: shared.segmentsSent,
       description: undefined,
       run,
     }
     run.described = portal
-    if (previous !== undefined) shared.answerRun(previous.run, previous.run.isSuspended ? 'suspended' : 'interrupted')
     shared.names.portals.set(awaiting.name, portal)
     shared.owed.push({ kind: 'bind', name: awaiting.name, previous, portal })
     this.#forward(awaiting.frameBytes)
@@ -362,9 +362,8 @@ export class FrontendHalf {
     const shared = this.#shared
     const { kind, name } = decodeDescribe(shared.fromClient.bytes, start, end)
     const target = kind === 'S' ? shared.names.statements.get(name) : shared.names.portals.get(name)
-    if (target === undefined) {
-      return kind === 'S' ? this.#unknownStatement(frameBytes, name) : this.#unknownPortal(frameBytes, name)
-    }
+    if (target === undefined) return this.#unknown(kind, name, frameBytes)
+    if (shared.isOpen(target)) return false
     shared.owed.push({ kind: 'describe', target, isOwn: false })
     this.#forward(frameBytes)
     return true
@@ -375,15 +374,21 @@ export class FrontendHalf {
     const shared = this.#shared
     const { portal: name } = decodeExecute(shared.fromClient.bytes, start, end)
     const portal = shared.names.portals.get(name)
-    if (portal === undefined) return this.#unknownPortal(frameBytes, name)
-    const isBound = portal.statement !== undefined
-    if (!isBound || (portal.state !== shared.state.current && portal.facts.class !== 'read')) {
-      // A cursor of SQL level, or the session changed since Bind: what it does now has not been judged.
+    if (portal === undefined) return this.#unknown('P', name, frameBytes)
+    const { statement } = portal
+    const runsOthers = statement !== undefined && runsNames(statement.facts)
+    if (shared.isOpen(portal) || (runsOthers && shared.areNamesOpen)) return false
+    if (
+      statement === undefined ||
+      runsOthers ||
+      (portal.state !== shared.state.current && portal.facts.class !== 'read')
+    ) {
+      // A cursor of SQL level, an EXECUTE of a name, or the session changed since Bind: what it does now has not been judged.
       const command = new PostgresCommand(
         this.#nextId++,
         'Execute',
         portal.text,
-        portal.statement === undefined ? portal.facts : this.#factsNow(portal.statement),
+        statement === undefined ? portal.facts : this.#factsNow(statement),
         shared.state.current,
         shared.state.transaction,
         shared.state.transactionSerial,
@@ -522,6 +527,7 @@ export class FrontendHalf {
     const shared = this.#shared
     shared.owed.push(owed)
     const { facts, obligations } = run
+    if (mayCopyIn(facts)) shared.expectedCopy = owed
     if (
       facts.mayChangeSession ||
       obligations.maxRows !== undefined ||
@@ -538,6 +544,15 @@ export class FrontendHalf {
     if (isOpen) this.#shared.hasOpenChange = true
   }
 
+  /** COPY data may come before the target has asked for it. Then it waits, until the target asks or is done without. */
+  #isCopyAhead(): boolean {
+    const shared = this.#shared
+    if (shared.expectedCopy === undefined) return false
+    shared.barrier = shared.expectedCopy
+    if (shared.expectedCopy.kind === 'execute') shared.toTarget.send(FLUSH)
+    return true
+  }
+
   /** CopyData, CopyDone and CopyFail; Flush and Sync, which the server ignores meanwhile; Terminate. */
   #copyInMessage(type: number, frameBytes: number): boolean {
     const shared = this.#shared
@@ -552,7 +567,11 @@ export class FrontendHalf {
         if (frameBytes > shared.limits.maxControlBytes) return this.#violation('a message is too long')
         if (!shared.fromClient.fill(frameBytes)) return false
         this.#forward(frameBytes)
-        if (type === Frontend.CopyDone || type === Frontend.CopyFail) shared.copyIn = undefined
+        if (type === Frontend.CopyDone || type === Frontend.CopyFail) {
+          shared.copyIn = undefined
+          // The client's Sync waits behind the barrier, and the server's answer for a Sync.
+          if (shared.barrier?.kind === 'execute') shared.toTarget.send(FLUSH)
+        }
         if (type === Frontend.Terminate) shared.close()
         return true
       default:
@@ -643,13 +662,25 @@ export class FrontendHalf {
     return awaiting
   }
 
-  #unknownStatement(frameBytes: number, name: string): true {
-    const which = name === '' ? 'unnamed prepared statement' : `prepared statement "${name}"`
-    return this.#notPossible(frameBytes, '26000', `${which} does not exist`)
+  /**
+   * A name that stands for nothing. The target is told so too, and then asked: its own error is the exact one, and a name
+   * that was made behind our back does not run.
+   */
+  #unknown(kind: 'S' | 'P', name: string, frameBytes: number): boolean {
+    const shared = this.#shared
+    if (shared.areNamesOpen) return false
+    shared.toTarget.send(closeMessage(kind, name))
+    shared.owed.push({ kind: 'close', isOwn: true })
+    shared.owed.push({ kind: 'refusal', response: undefined, isSimple: false, isTold: false })
+    shared.isDiscarding = true
+    this.#forward(frameBytes)
+    return true
   }
 
-  #unknownPortal(frameBytes: number, name: string): true {
-    return this.#notPossible(frameBytes, '34000', `portal "${name}" does not exist`)
+  /** Whether it may yet turn out that this is not what runs. */
+  #isOpen(statement: Statement): boolean {
+    const shared = this.#shared
+    return shared.isOpen(statement) || (shared.areNamesOpen && runsNames(statement.facts))
   }
 
   /** Answers as the server would: no policy is involved. */
@@ -769,6 +800,18 @@ function copyOut(facts: SqlFacts): { readonly describeText?: string } | undefine
   if (facts.statements.length !== 1) return undefined
   const copy = facts.statements[0]?.copy
   return copy?.direction === 'to' && copy.endpoint === 'client' ? copy : undefined
+}
+
+/** Whether it says EXECUTE, FETCH or MOVE: what it does is what a name stands for. */
+function runsNames(facts: SqlFacts): boolean {
+  for (const statement of facts.statements) if (statement.runs !== undefined) return true
+  return false
+}
+
+function mayCopyIn(facts: SqlFacts): boolean {
+  if (facts.certainty === 'unparsed') return true
+  for (const { copy } of facts.statements) if (copy?.direction === 'from' && copy.endpoint === 'client') return true
+  return false
 }
 
 function returnsNothing(facts: SqlFacts): boolean {

@@ -32,8 +32,16 @@ export class Shared {
   admission: Admission | undefined
   /** Until this is answered no later message is looked at: it may give texts or names another meaning. */
   barrier: Owed | undefined
+  /**
+   * A segment is what stands between two Syncs: where one message of it fails the rest of it is not done. Counted are those
+   * that were sent on whole, and those that were answered.
+   */
+  segmentsSent = 0
+  segmentsAnswered = 0
   /** The client's messages are dropped up to its next Sync: something before them in the pipeline failed. */
   isDiscarding = false
+  /** The last run that may yet ask for COPY data: what a client sends ahead of being asked waits for it. */
+  expectedCopy: Owed | undefined
   /** The target asked for COPY data and the client has not said that it is done. */
   copyIn: Run | undefined
   /** Something that may change settings was sent and ReadyForQuery has not come behind it. */
@@ -52,6 +60,17 @@ export class Shared {
     this.context = context
     this.limits = limits
     this.plans = plans
+  }
+
+  /** What an earlier segment did to names is not known yet: it may have failed before it came to that. */
+  get areNamesOpen(): boolean {
+    return this.segmentsAnswered < this.segmentsSent
+  }
+
+  /** Whether it may turn out that the name still stands for something else. */
+  isOpen(named: { readonly segment?: number }): boolean {
+    const { segment } = named
+    return segment !== undefined && segment < this.segmentsSent && segment >= this.segmentsAnswered
   }
 
   get textMasker(): TextMasker | undefined {

@@ -58,11 +58,14 @@ export function answerOf(
 /** A prepared statement, by Parse or by SQL-level PREPARE. */
 export interface Statement {
   readonly text: string
+  /** As analysed: what an EXECUTE in it runs is looked up each time it runs. */
   readonly facts: SqlFacts
   /** Types of its parameters as far as Parse named them; 0 elsewhere. */
   readonly parameterTypes: readonly number[]
   /** When it was parsed. Undefined for SQL-level PREPARE. */
   readonly state: SqlSessionState | undefined
+  /** The segment it was parsed in. Undefined: the name stood for it when that was last heard of. */
+  readonly segment?: number
   /** The body of its RowDescription; `none` after NoData; undefined while not described. */
   description: Buffer | 'none' | undefined
 }
@@ -76,6 +79,8 @@ export interface Portal {
   /** When it was bound. */
   readonly state: SqlSessionState
   readonly survivesTransaction: boolean
+  /** The segment it was bound in. Undefined as in {@link Statement}. */
+  readonly segment?: number
   description: Buffer | 'none' | undefined
   run: Run
 }
@@ -94,7 +99,7 @@ export type Owed =
       readonly kind: 'parse'
       readonly name: string
       readonly statement: Statement
-      /** What the unnamed statement was before. */
+      /** What the name stood for before. */
       readonly previous: Statement | undefined
       readonly commandId: number
       readonly isOwn: boolean
@@ -112,8 +117,8 @@ export type Owed =
   /** A syntax error of our own, whose text becomes the denial. */
   | {
       readonly kind: 'refusal'
-      /** What the client is told. */
-      readonly response: Buffer
+      /** What the client is told. Undefined: the target's own words. */
+      readonly response: Buffer | undefined
       readonly isSimple: boolean
       isTold: boolean
     }

@@ -8,6 +8,9 @@ import {
 } from '../../core/index.js'
 import { newRun, type Portal, type Statement } from './pipeline.js'
 
+/** An EXECUTE can run a prepared EXECUTE. The server follows as long as its stack allows; nobody means it. */
+const MAX_DEPTH = 8
+
 /**
  * Which text stands behind each prepared statement, portal and cursor of one session, by whichever way it was made.
  *
@@ -39,15 +42,19 @@ export class Names {
         statements.push(statement)
         continue
       }
-      const { kind, name } = statement.runs
-      const inner =
-        kind === 'prepared'
-          ? (prepared.get(name) ?? only(this.statements.get(name)?.facts))
-          : (cursors.get(name) ?? only(this.portals.get(name)?.facts))
-      // Fails closed: nobody can say what runs.
-      if (inner === undefined)
-        return unparsedFacts(`the ${kind === 'prepared' ? 'prepared statement' : 'cursor'} it runs is not known`)
-      statements.push(runOf(statement, inner))
+      let run = statement
+      for (let depth = 0; run.runs !== undefined; depth++) {
+        const { kind, name } = run.runs
+        const inner =
+          kind === 'prepared'
+            ? (prepared.get(name) ?? only(this.statements.get(name)?.facts))
+            : (cursors.get(name) ?? only(this.portals.get(name)?.facts))
+        // Fails closed: nobody can say what runs.
+        if (inner === undefined || depth === MAX_DEPTH)
+          return unparsedFacts(`the ${kind === 'prepared' ? 'prepared statement' : 'cursor'} it runs is not known`)
+        run = runOf(run, inner)
+      }
+      statements.push(run)
     }
     return combineStatementFacts(statements, facts.shape)
   }
