@@ -186,8 +186,9 @@ function print(text: string): void {
 main().then(
   () => process.exit(0),
   (error: unknown) => {
-    const cause = error instanceof Error && error.cause !== undefined ? `\n${String(error.cause)}` : ''
-    process.stderr.write(`${error instanceof Error ? error.message : String(error)}${cause}\n`)
+    for (let at = error; at !== undefined; at = at instanceof Error ? at.cause : undefined) {
+      process.stderr.write(`${at instanceof Error ? at.message : JSON.stringify(at)}\n`)
+    }
     process.exit(1)
   },
 )

@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import type { EventEmitter } from 'eventemitter3'
 import {
   SallyportError,

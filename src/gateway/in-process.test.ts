@@ -65,7 +65,8 @@ function onlooker(): { session: Session; columns: ResultColumn[][]; ended: strin
   }
   const session: Session = {
     ...base,
-    judge: (command, inform) => ({ ...base.judge(command, inform), obligations: { masker } }) as Judgement,
+    judge: (command, inform) =>
+      ({ ...(base.judge(command, inform) as Judgement), obligations: { masker } }) as Judgement,
     end: (reason) => {
       ended.push(reason)
       return Promise.resolve()
