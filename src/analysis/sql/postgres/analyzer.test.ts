@@ -91,6 +91,10 @@ describe('what text means to the server', () => {
 
   it('SQL-11 a literal goes on in the next line, in the way it began', () => {
     expect(analyze("select 'a' -- c\n 'b'").verbs).toEqual(['select'])
+    expect(analyze("select 'a' -- \u00e9\n--d\r 'b', ssn from secret; copy (select 1) to stdout")).toMatchObject({
+      verbs: ['select', 'copy'],
+      statements: [{}, { copy: { describeText: 'select 1' } }],
+    })
     expect(analyze("select e'a' -- c\n '\\'; drop table x; --'", { standardConformingStrings: false }).verbs).toEqual([
       'select',
     ])

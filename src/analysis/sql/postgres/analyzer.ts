@@ -76,12 +76,14 @@ class PostgresAnalyzer implements SqlAnalyzer {
   }
 
   analyze(text: string, state: SqlSessionState): SqlFacts {
+    // INVARIANT: no text begins like the keys of shapes, which share the cache with texts.
+    if (text.charCodeAt(0) === 0) return unparsed('the text contains a NUL character', '')
     const cache = this.cacheFor(state)
     const known = cache.get(text)
     if (known !== undefined) return known
     const key = shapeKey(text)
     if (key !== undefined) {
-      // Behind a NUL, so that no text is taken for a shape.
+      // Behind a NUL, where no text gets to.
       const alike = cache.get(`\0${key}`)
       if (alike !== undefined) return alike
     }
@@ -119,7 +121,7 @@ class PostgresAnalyzer implements SqlAnalyzer {
       const lexical = lex(text, this.limits)
       const problem = lexical.problem ?? readingProblem(reading, lexical, text)
       if (problem !== undefined) return unparsed(problem, lexical.shape)
-      const parsed = this.parser.parse(text)
+      const parsed = this.parser.parse(withoutComments(text, lexical.commentsInLiterals))
       if (!parsed.ok) return unparsed(parsed.problem, lexical.shape)
       const statements = parsed.statements.map((statement) => this.statement(statement, text, reading))
       return deepFreeze(summary(statements, lexical.shape))
@@ -157,6 +159,19 @@ function sameState(a: SqlSessionState, b: SqlSessionState): boolean {
     a.serverVersion === b.serverVersion &&
     a.searchPath === b.searchPath
   )
+}
+
+/** Blanks in place of the given ranges, as many as they have UTF-8 bytes: the parser counts places in those. */
+function withoutComments(text: string, ranges: readonly number[]): string {
+  let result = ''
+  let done = 0
+  for (let index = 0; index < ranges.length; index += 2) {
+    const from = ranges[index] ?? 0
+    const to = ranges[index + 1] ?? 0
+    result += text.slice(done, from) + ' '.repeat(new TextEncoder().encode(text.slice(from, to)).length)
+    done = to
+  }
+  return done === 0 ? text : result + text.slice(done)
 }
 
 function sourceOf({ startByte, lengthBytes }: ParsedStatement, text: string): string {

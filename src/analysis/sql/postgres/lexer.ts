@@ -7,6 +7,11 @@ export interface LexicalFacts {
   /** A vertical tab outside strings and comments: white space since version 16, an error before. */
   readonly hasVerticalTab: boolean
   readonly hasNonAscii: boolean
+  /**
+   * Comments between the parts of one literal, from and to in turn. The server skips them; the parser takes them for
+   * tokens of their own and so the parts for two literals: it must be given blanks in their place.
+   */
+  readonly commentsInLiterals: readonly number[]
   /** The text with literals replaced by `$n`, comments dropped and white space collapsed. Cut at {@link MAX_SHAPE_LENGTH}. */
   readonly shape: string
 }
@@ -53,12 +58,20 @@ export function lex(text: string, limits: LexerLimits): LexicalFacts {
     hasBackslashInPlainString: scan.hasBackslash,
     hasVerticalTab: scan.hasVerticalTab,
     hasNonAscii: scan.hasNonAscii,
+    commentsInLiterals: scan.commentsInLiterals,
     shape: scan.shape(),
   }
 }
 
 function refusal(problem: string): LexicalFacts {
-  return { problem, hasBackslashInPlainString: false, hasVerticalTab: false, hasNonAscii: false, shape: '' }
+  return {
+    problem,
+    hasBackslashInPlainString: false,
+    hasVerticalTab: false,
+    hasNonAscii: false,
+    commentsInLiterals: [],
+    shape: '',
+  }
 }
 
 // Character classes, one byte per ASCII code. Everything above is an identifier character, as in the server.
@@ -114,6 +127,7 @@ class Scan {
   hasBackslash = false
   hasVerticalTab = false
   hasNonAscii = false
+  readonly commentsInLiterals: number[] = []
   tokens = 0
   private signsEnd = 0
   private signsCost = 0
@@ -300,13 +314,20 @@ class Scan {
   /** A literal goes on in the next line: white space and line comments with at least one line end, then a quote. Its place, or -1. */
   private continuation(from: number): number {
     const { text } = this
+    const comments: number[] = []
     let sawLineEnd = false
     for (let at = from; ; at++) {
       const code = text.charCodeAt(at)
       if (code === 0x0a || code === 0x0d) sawLineEnd = true
-      else if (code === 0x2d && text.charCodeAt(at + 1) === 0x2d) at = this.lineEnd(at) - 1
-      else if (code === 0x27) return sawLineEnd ? at : -1
-      else if (classOf(code) !== SPACE && code !== 0x0b) return -1
+      else if (code === 0x2d && text.charCodeAt(at + 1) === 0x2d) {
+        const end = this.lineEnd(at)
+        comments.push(at, end)
+        at = end - 1
+      } else if (code === 0x27) {
+        if (!sawLineEnd) return -1
+        for (const place of comments) this.commentsInLiterals.push(place)
+        return at
+      } else if (classOf(code) !== SPACE && code !== 0x0b) return -1
     }
   }
 
