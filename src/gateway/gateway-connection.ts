@@ -199,6 +199,7 @@ export class GatewayConnection {
         emit.emit('answered', this.#info, commandId, answer)
         if (this.#isDraining) this.#drainWhenIdle()
       },
+      refused: (via, denial) => void emit.emit('refused', this.#info, via, denial),
       failed: (error) => void emit.emit('failed', this.#info, error),
     }
   }

@@ -105,6 +105,8 @@ export interface GatewayEvents {
   rejected: (info: ConnectionInfo, denial: Denial, user: string) => void
   judged: (info: ConnectionInfo, command: Command, judgement: Judgement) => void
   answered: (info: ConnectionInfo, commandId: number, answer: CommandAnswer) => void
+  /** The protocol refused a message itself, before any rule saw it. */
+  refused: (info: ConnectionInfo, via: string, denial: Denial) => void
   failed: (info: ConnectionInfo, error: SallyportError) => void
   closed: (info: ConnectionInfo) => void
 }

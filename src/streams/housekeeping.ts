@@ -40,6 +40,8 @@ export function housekeepingSession(resource: Resource, analyzer: SqlAnalyzer): 
     withdraw: () => {},
     answered: () => {},
     output: () => {},
+    refused: () => undefined,
+    refused: () => {},
     failure: undefined,
     onFailure: () => {},
     end: () => Promise.resolve(),

@@ -205,6 +205,7 @@ export class FakeSession implements Pick<Session, 'judge' | 'withdraw' | 'answer
     this.answers.push(commandId)
   }
   output(): void {}
+  refused(): void {}
   end(reason: string): Promise<void> {
     this.ended.push(reason)
     return Promise.resolve()
