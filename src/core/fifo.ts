@@ -2,13 +2,14 @@
 export class Fifo<T> {
   #items: (T | undefined)[] = []
   #head = 0
+  #tail = 0
 
   get length(): number {
-    return this.#items.length - this.#head
+    return this.#tail - this.#head
   }
 
   push(item: T): void {
-    this.#items.push(item)
+    this.#items[this.#tail++] = item
   }
 
   peek(): T | undefined {
@@ -21,14 +22,17 @@ export class Fifo<T> {
   }
 
   shift(): T | undefined {
+    if (this.#head === this.#tail) return undefined
     const item = this.#items[this.#head]
-    if (this.#head === this.#items.length) return undefined
     this.#items[this.#head++] = undefined
-    if (this.#head === this.#items.length) {
-      this.#items.length = 0
+    if (this.#head === this.#tail) {
+      // What a burst made room for is given back; the usual few places stay.
+      if (this.#tail > 256) this.#items = []
       this.#head = 0
-    } else if (this.#head > 1_024 && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head)
+      this.#tail = 0
+    } else if (this.#head > 1_024 && this.#head * 2 > this.#tail) {
+      this.#items = this.#items.slice(this.#head, this.#tail)
+      this.#tail -= this.#head
       this.#head = 0
     }
     return item

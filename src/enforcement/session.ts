@@ -25,6 +25,7 @@ import {
   refusal,
   stoppedOutcome,
 } from './outcomes.js'
+import { PlannedStatements } from './planned-statements.js'
 import { maskedCommitments } from './recorded-command.js'
 import type { SessionSurroundings } from './surroundings.js'
 import type { Judgement, Session, SessionOptions } from './types.js'
@@ -37,6 +38,12 @@ const MAX_UNRECORDED = 4_096
 
 const RECORD_FAILED: Denial = refusal('recorder-unavailable', 'the session cannot be recorded')
 
+/** What it takes to record a planned statement later. */
+interface PlannedNote {
+  readonly outcome: PolicyOutcome
+  readonly atUnixMs: number
+}
+
 /**
  * The session of `createEnforcer`.
  *
@@ -44,8 +51,8 @@ const RECORD_FAILED: Denial = refusal('recorder-unavailable', 'the session canno
  * Whatever ends the session (revocation, a record that cannot be written, `end`) sets `#stopped`, which is the
  * first thing every later command meets and the first thing every wait looks at when it is over.
  *
- * INVARIANT: a permit is answered only after its command was given to the recorder, and with durable
- * recording only after it is on disk.
+ * INVARIANT: a permit to run is answered only after its command was given to the recorder, and with durable
+ * recording only after it is on disk. A statement that is only planned may be recorded later: nothing has run.
  */
 export class EnforcedSession implements Session {
   readonly id: string
@@ -60,6 +67,8 @@ export class EnforcedSession implements Session {
   readonly #listeners: ((denial: Denial) => void)[] = []
   /** Permitted commands that are not to be recorded: their answers are not either. */
   readonly #unrecorded = new Set<number>()
+  /** Made for the first statement that is planned apart from its run. */
+  #planned: PlannedStatements<PlannedNote> | undefined
   #recorder: SessionRecorder | undefined
   #commitmentKey: Uint8Array | undefined
   #isDurable = false
@@ -133,7 +142,9 @@ export class EnforcedSession implements Session {
   answered(commandId: number, answer: CommandAnswer): void {
     this.#rows += answer.rows
     this.#bytes += answer.bytes
-    const isRecorded = !this.#unrecorded.delete(commandId)
+    const isRecorded =
+      this.#planned?.answered(commandId, answer) !== true &&
+      (this.#unrecorded.size === 0 || !this.#unrecorded.delete(commandId))
     if (isRecorded && this.#recorder !== undefined && !this.#isClosed && this.#failure === undefined) {
       try {
         this.#recorder.answer(commandId, answer, this.#around.clock.nowUnixMs())
@@ -146,6 +157,11 @@ export class EnforcedSession implements Session {
 
   output(commandId: number, channel: string, bytes: Uint8Array): void {
     this.#append({ type: 'output', atUnixMs: this.#around.clock.nowUnixMs(), commandId, channel, bytes })
+  }
+
+  refused(via: string, denial: Denial): void {
+    const details = { via, reason: denial.reason, message: denial.message }
+    this.#append({ type: 'note', atUnixMs: this.#around.clock.nowUnixMs(), text: 'message refused', details })
   }
 
   onFailure(listener: (denial: Denial) => void): void {
@@ -176,6 +192,7 @@ export class EnforcedSession implements Session {
     this.#stop(refusal('withdrawn', 'the session has ended'))
     // What waited is recorded as refused before the end marker is written.
     await Promise.allSettled([...this.#held.values()].map((held) => held.done))
+    this.#planned?.settle()
     this.#isClosed = true
     const recorder = this.#recorder
     if (recorder !== undefined && this.#failure === undefined) await this.#written(() => recorder.close(reason))
@@ -324,6 +341,12 @@ export class EnforcedSession implements Session {
       return this.#decided(command, judgement, holdId)
     }
     try {
+      if (judgement.permitted && isPrepare(command) && outcome.recordLevel !== 'full') {
+        this.#planned ??= this.#createPlanned(recorder)
+        this.#planned.plan(command, { outcome, atUnixMs: around.clock.nowUnixMs() })
+        return this.#decided(command, judgement, holdId)
+      }
+      this.#planned?.before(command)
       const event = around.describer.event(command, outcome, judgement.permitted, around.clock.nowUnixMs())
       if (!judgement.permitted && (outcome.effect !== 'deny' || judgement.denial.reason !== outcome.reason)) {
         event.refusal = judgement.denial.reason
@@ -341,6 +364,29 @@ export class EnforcedSession implements Session {
     }
     if (!judgement.permitted || !this.#isDurable) return this.#decided(command, judgement, holdId)
     return this.#flushedThen(command, judgement, outcome, holdId, recorder)
+  }
+
+  #createPlanned(recorder: SessionRecorder): PlannedStatements<PlannedNote> {
+    return new PlannedStatements({
+      command: (command, { outcome, atUnixMs }) => {
+        if (this.#failure !== undefined) return
+        try {
+          const event = this.#around.describer.event(command, outcome, true, atUnixMs)
+          recorder.command(event)
+          if (this.#commitmentKey !== undefined) this.#commit(command, event, this.#commitmentKey)
+        } catch {
+          this.#fail()
+        }
+      },
+      answer: (commandId, answer) => {
+        if (this.#failure !== undefined) return
+        try {
+          recorder.answer(commandId, answer, this.#around.clock.nowUnixMs())
+        } catch {
+          this.#fail()
+        }
+      },
+    })
   }
 
   async #flushedThen(
@@ -409,6 +455,7 @@ export class EnforcedSession implements Session {
 
   #append(event: RecordingEvent): void {
     if (this.#recorder === undefined || this.#isClosed || this.#failure !== undefined) return
+    if (event.type !== 'note' || event.text !== 'masked') this.#planned?.settle()
     try {
       this.#recorder.append(event)
     } catch {

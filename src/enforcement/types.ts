@@ -49,6 +49,8 @@ export interface Session {
   answered(commandId: number, answer: CommandAnswer): void
   /** Masked output of a command permitted with record level `full`. The bytes are copied. */
   output(commandId: number, channel: string, bytes: Uint8Array): void
+  /** The connection refused a message by itself, before any rule saw it: for the record. */
+  refused(via: string, denial: Denial): void
   /** Set when the record can no longer be written: the driver must end the session with it. */
   readonly failure: Denial | undefined
   /** Calls back once, when `failure` is set or the session is revoked. */

@@ -327,6 +327,7 @@ export class Driver {
         this.#options.ports.cancelUpstream?.()
         return
       case 'refused':
+        this.#session?.refused(event.via, event.denial)
         this.#observer?.refused?.(event.via, event.denial, this.#session)
         return
       case 'ready':

@@ -41,7 +41,6 @@ export function housekeepingSession(resource: Resource, analyzer: SqlAnalyzer): 
     answered: () => {},
     output: () => {},
     refused: () => undefined,
-    refused: () => {},
     failure: undefined,
     onFailure: () => {},
     end: () => Promise.resolve(),

@@ -1,4 +1,5 @@
 import type { ConnectionEvent } from '../connection.js'
+import type { Fifo } from '../fifo.js'
 import type { Side } from '../side.js'
 import { ByteWriter } from './writer.js'
 
@@ -11,13 +12,13 @@ const COPY_BELOW_BYTES = 2_048
  */
 export class Outbox {
   readonly #side: Side
-  readonly #events: ConnectionEvent[]
+  readonly #events: Fifo<ConnectionEvent>
   #run: Buffer | undefined
   #runStart = 0
   #runEnd = 0
   readonly #own = new ByteWriter(0)
 
-  constructor(side: Side, events: ConnectionEvent[]) {
+  constructor(side: Side, events: Fifo<ConnectionEvent>) {
     this.#side = side
     this.#events = events
   }

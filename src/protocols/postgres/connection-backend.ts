@@ -736,16 +736,22 @@ export class BackendHalf {
   /** Passes the column names, in which a value may hide as well. */
   #passNames(isSwallowed: boolean, start: number, end: number): void {
     const shared = this.#shared
-    const masked =
-      isSwallowed || shared.textMasker === undefined
-        ? undefined
-        : maskRowDescriptionNames(shared.fromTarget.bytes, start, end, shared.textMasker)
+    const { bytes } = shared.fromTarget
+    const masked = isSwallowed ? undefined : this.#maskNames(bytes, start, end)
     if (masked === undefined) {
       this.#pass(isSwallowed, start, end)
     } else {
       shared.toClient.send(masked)
       shared.fromTarget.position = end
     }
+  }
+
+  #maskNames(bytes: Buffer, start: number, end: number): Buffer | undefined {
+    const masker = this.#shared.textMasker
+    if (masker === undefined) return undefined
+    // One look over all names at once: what stands around each is no part of any value.
+    const names = bytes.subarray(start + 2, end)
+    return masker.maskText(names) === names ? undefined : maskRowDescriptionNames(bytes, start, end, masker)
   }
 
   #settle(isOwn: boolean, start: number, end: number): boolean {

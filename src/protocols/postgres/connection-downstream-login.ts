@@ -1,6 +1,7 @@
 import {
   type ChunkReader,
   type ConnectionEvent,
+  type Fifo,
   type Denial,
   type IdentityChallenge,
   type Outbox,
@@ -64,7 +65,7 @@ export class DownstreamLogin {
   readonly #allowed: ReadonlySet<string>
   readonly #reader: ChunkReader
   readonly #out: Outbox
-  readonly #events: ConnectionEvent[]
+  readonly #events: Fifo<ConnectionEvent>
   #state: State = 'startup'
   #tls: TlsPosture
   #peerName: string | undefined
@@ -78,7 +79,7 @@ export class DownstreamLogin {
     allowed: ReadonlySet<string> = DEFAULT_STARTUP_PARAMETERS,
     reader: ChunkReader,
     out: Outbox,
-    events: ConnectionEvent[],
+    events: Fifo<ConnectionEvent>,
   ) {
     this.#context = context
     this.#allowed = allowed

@@ -20,7 +20,7 @@ export class Shared {
   readonly context: ProtocolContext
   readonly limits: PostgresLimits
   readonly plans: ResultPlans
-  readonly events: ConnectionEvent[] = []
+  readonly events = new Fifo<ConnectionEvent>()
   readonly fromClient = new ChunkReader()
   readonly fromTarget = new ChunkReader()
   readonly toClient = new Outbox('downstream', this.events)

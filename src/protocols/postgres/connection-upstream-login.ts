@@ -2,6 +2,7 @@ import {
   SallyportError,
   type ChunkReader,
   type ConnectionEvent,
+  type Fifo,
   type Outbox,
   type ProtocolContext,
   type TlsInfo,
@@ -43,7 +44,7 @@ export class UpstreamLogin {
   readonly #minor: 0 | 2
   readonly #reader: ChunkReader
   readonly #out: Outbox
-  readonly #events: ConnectionEvent[]
+  readonly #events: Fifo<ConnectionEvent>
   readonly #sink: UpstreamLoginSink
   #state: State = 'idle'
   #credentials: UpstreamCredentials | undefined
@@ -60,7 +61,7 @@ export class UpstreamLogin {
     minor: 0 | 2,
     reader: ChunkReader,
     out: Outbox,
-    events: ConnectionEvent[],
+    events: Fifo<ConnectionEvent>,
     sink: UpstreamLoginSink,
   ) {
     this.#context = context

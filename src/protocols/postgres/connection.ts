@@ -40,7 +40,6 @@ export class PostgresConnection implements Connection {
   readonly #frontend: FrontendHalf
   readonly #backend: BackendHalf
   #isReady = false
-  #eventHead = 0
   #shutdown: Denial | undefined
 
   constructor(context: ProtocolContext, options: PostgresOptions, plans: ResultPlans) {
@@ -100,10 +99,8 @@ export class PostgresConnection implements Connection {
 
   next(): ConnectionEvent | undefined {
     for (;;) {
-      const { events } = this.#shared
-      if (this.#eventHead < events.length) return events[this.#eventHead++]
-      events.length = 0
-      this.#eventHead = 0
+      const event = this.#shared.events.shift()
+      if (event !== undefined) return event
       if (!this.#advance()) return undefined
     }
   }
@@ -161,7 +158,11 @@ export class PostgresConnection implements Connection {
   }
 
   resolved(relations: readonly Relation[]): void {
-    this.#guard(() => this.#backend.resolved(relations))
+    try {
+      this.#backend.resolved(relations)
+    } catch (cause) {
+      this.#broken(cause)
+    }
   }
 
   shutdown(denial: Denial): void {
@@ -188,10 +189,12 @@ export class PostgresConnection implements Connection {
   /** Moves both sides as far as they go. Returns whether there is an event. */
   #advance(): boolean {
     const shared = this.#shared
-    this.#guard(() => {
+    try {
       if (!this.#isReady) this.#login()
       if (this.#isReady) this.#exchange()
-    })
+    } catch (cause) {
+      this.#broken(cause)
+    }
     if (shared.events.length > 0) return true
     this.#backend.flush()
     while (!shared.toTarget.isEmpty) shared.toTarget.flush()
@@ -242,26 +245,21 @@ export class PostgresConnection implements Connection {
   }
 
   /** Whatever goes wrong while reading what a side sent ends the session, and the client is told where it can be. */
-  #guard(action: () => void): void {
+  #broken(cause: unknown): void {
     const shared = this.#shared
-    try {
-      action()
-    } catch (cause) {
-      const error =
-        cause instanceof SallyportError ? cause : new SallyportError('internal', 'the connection failed', { cause })
-      const isTellable = this.#backend.isBetweenMessages && this.#shutdown === undefined
-      if (isTellable) {
-        const isTarget = error.blame === 'upstream'
-        shared.toClient.send(
-          errorResponse({
-            severity: 'FATAL',
-            code: isTarget ? '08P01' : error.code === 'limit_exceeded' ? '54000' : 'XX000',
-            message: isTarget ? 'the target broke the protocol' : error.message,
-          }),
-        )
-      }
-      shared.close(error)
+    const error =
+      cause instanceof SallyportError ? cause : new SallyportError('internal', 'the connection failed', { cause })
+    if (this.#backend.isBetweenMessages && this.#shutdown === undefined) {
+      const isTarget = error.blame === 'upstream'
+      shared.toClient.send(
+        errorResponse({
+          severity: 'FATAL',
+          code: isTarget ? '08P01' : error.code === 'limit_exceeded' ? '54000' : 'XX000',
+          message: isTarget ? 'the target broke the protocol' : error.message,
+        }),
+      )
     }
+    shared.close(error)
   }
 }
 

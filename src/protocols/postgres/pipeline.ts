@@ -45,14 +45,9 @@ export function answerOf(
   errorCode?: string,
   errorMessage?: string,
 ): CommandAnswer {
-  return {
-    outcome,
-    tags: run.tags,
-    rows: run.rows,
-    bytes: run.bytes,
-    ...(errorCode === undefined ? {} : { errorCode }),
-    ...(errorMessage === undefined ? {} : { errorMessage }),
-  }
+  const { tags, rows, bytes } = run
+  if (errorCode === undefined || errorMessage === undefined) return { outcome, tags, rows, bytes }
+  return { outcome, tags, rows, bytes, errorCode, errorMessage }
 }
 
 /** A prepared statement, by Parse or by SQL-level PREPARE. */

@@ -97,21 +97,22 @@ function resultColumn(
 ): ResultColumn {
   const code =
     request.formats.length === 0 ? column.format : (request.formats[request.formats.length === 1 ? 0 : index] ?? 0)
-  const origin = originOf(column, relations)
+  const relation = column.tableOid === 0 ? undefined : relations.get(column.tableOid)
+  const described = { name: column.name, type: column.typeOid, format: code === 1 ? 'binary' : 'text' } as const
+  // A whole row (`select c from customers c`): the server names the table and no column.
+  if (relation !== undefined && column.columnNumber === 0) {
+    return { ...described, sources: [{ schema: relation.schema, table: relation.name, column: '*' }] }
+  }
+  const origin = relation === undefined ? undefined : originOf(column, relation)
   return {
-    name: column.name,
-    type: column.typeOid,
-    format: code === 1 ? 'binary' : 'text',
+    ...described,
     sources: outputSources(request.statement?.output, index, total, column.name),
     ...(origin === undefined ? {} : { origin }),
   }
 }
 
-function originOf(column: ColumnDescription, relations: ReadonlyMap<number, Relation>): ColumnSource | undefined {
-  if (column.tableOid === 0) return undefined
-  const relation = relations.get(column.tableOid)
-  // A table nobody can look up (made in this transaction, or temporary): lineage has to do.
-  if (relation === undefined) return undefined
+/** Undefined for a table nobody can look up (made in this transaction, or temporary): lineage has to do. */
+function originOf(column: ColumnDescription, relation: Relation): ColumnSource | undefined {
   // System columns (ctid, xmin, ...) have negative numbers and their own names.
   const name = column.columnNumber > 0 ? relation.columns[column.columnNumber] : column.name
   return name === undefined ? undefined : { schema: relation.schema, table: relation.name, column: name }
