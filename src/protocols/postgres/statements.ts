@@ -1,4 +1,5 @@
 import {
+  type ColumnSource,
   combineStatementFacts,
   type SessionEffect,
   type SqlFacts,
@@ -111,23 +112,40 @@ function factsOf(statement: SqlStatementFacts): SqlFacts {
   return combineStatementFacts([statement], statement.verb)
 }
 
-/** EXECUTE does what the prepared statement does; its own parameters may call functions as well. */
+/**
+ * EXECUTE does what the prepared statement does; its own parameters may call functions as well. Around it may stand an
+ * EXPLAIN, or a CREATE TABLE AS that keeps the rows.
+ */
 function runOf(outer: SqlStatementFacts, inner: SqlStatementFacts): SqlStatementFacts {
   const { runs: _runs, ...rest } = outer
-  const combined = combineStatementFacts(
-    [{ ...rest, class: hasHarmlessArguments(outer) ? 'read' : 'unknown' }, inner],
-    '',
-  )
+  const isBare = BARE_VERBS.has(outer.verb)
+  const definesTable = outer.tables.some((table) => table.modes.includes('ddl'))
+  const outerClass = !hasHarmlessArguments(outer) ? 'unknown' : definesTable ? 'ddl' : 'read'
+  const combined = combineStatementFacts([{ ...rest, class: outerClass }, inner], '')
   return {
     ...inner,
+    verb: isBare ? inner.verb : outer.verb,
+    output: isBare ? inner.output : outer.output,
     class: combined.class,
     certainty: combined.certainty,
     tables: combined.tables,
     columns: combined.columns,
     functions: combined.functions,
     effects: [...outer.effects, ...inner.effects],
+    touchesFiles: combined.touchesFiles,
+    touchesPrograms: combined.touchesPrograms,
     isDynamic: combined.isDynamic,
+    launders: definesTable ? [...inner.launders, ...sourcesOf(inner)] : combined.launders,
   }
+}
+
+const BARE_VERBS: ReadonlySet<string> = new Set(['execute', 'fetch', 'move'])
+
+/** All that a statement's rows come from. */
+function sourcesOf({ output }: SqlStatementFacts): readonly ColumnSource[] {
+  const everything = [{ column: '*' }]
+  if (output === 'unknown') return everything
+  return (output ?? []).flatMap((column) => (column.sources === 'unknown' ? everything : column.sources))
 }
 
 function hasHarmlessArguments(outer: SqlStatementFacts): boolean {

@@ -106,6 +106,12 @@ export const RULES: readonly Rule[] = [
     message: 'these columns cannot be asked about',
   },
   {
+    id: 'strict-no-code',
+    effect: 'deny',
+    match: { subjects: 'strict', verbs: ['create function', 'create procedure', 'create trigger'] },
+    message: 'nobody can see what code of the server does',
+  },
+  {
     id: 'strict-no-plans',
     effect: 'deny',
     match: { subjects: 'strict', tables: ['pg_stats', 'pg_statistic', 'pg_stats_ext*', 'pg_statistic_ext_data'] },

@@ -5,7 +5,7 @@ import { copyFacts, optionText } from './copy.js'
 import { walkData } from './data-statements.js'
 import { CteScope, Scope } from './scope.js'
 import { shownNames, walkSetting } from './settings.js'
-import { allSources, computed, NO_SOURCES } from './sources.js'
+import { allSources, computed, NO_SOURCES, type Sources, unionSources } from './sources.js'
 import { type Fields, fieldsOf, listOf, namesOf, nodeFields, nodeOf, textOf } from './tree.js'
 import { plainClass, verbOf } from './verbs.js'
 import type { Walker } from './walker.js'
@@ -57,6 +57,8 @@ export function walkStatement(walker: Walker, kind: string, fields: Fields, ctes
       collector.raise('ddl')
       walker.parts(fields, scope, 'predicate')
       collector.raise('ddl')
+      // NEW and OLD stand for any row of a table that has yet to be changed.
+      collector.launder('unknown')
       return undefined
     case 'CreateFunctionStmt':
       return walkCreateFunction(walker, fields, scope)
@@ -123,6 +125,13 @@ function walkDefinition(walker: Walker, kind: string, fields: Fields, scope: Sco
   inner.parts(fields, scope, 'predicate')
   const evaluates = kind === 'AlterTableStmt' || kind === 'IndexStmt' || plainClass(kind) === undefined
   collector.includeDefinition(inner.collector, { evaluates })
+  for (const relation of renamedRelations(kind, fields)) {
+    const schema = textOf(relation['schemaname'])
+    const isColumn = fields['renameType'] === 'OBJECT_COLUMN'
+    const column = isColumn ? (textOf(fields['subname']) ?? '*') : '*'
+    const source = { table: textOf(relation['relname']) ?? '', column }
+    collector.launder([schema === undefined ? source : { schema, ...source }])
+  }
   if (kind === 'GrantStmt' && fields['objtype'] === 'OBJECT_TABLE') return
   if (kind === 'CommentStmt' || kind === 'SecLabelStmt') nameObjects(collector, fields['objtype'], [fields['object']])
   if (kind === 'LoadStmt' || kind === 'CreateExtensionStmt' || kind === 'AlterSystemStmt') collector.touchesFiles = true
@@ -130,6 +139,26 @@ function walkDefinition(walker: Walker, kind: string, fields: Fields, scope: Sco
   if (kind === 'LoadStmt') collector.unknownEffect()
   if (kind === 'VacuumStmt' || kind === 'ReindexStmt') collector.doubt()
   if (kind === 'CreateSubscriptionStmt' || kind === 'CreateForeignServerStmt') collector.doubt()
+}
+
+/** Tables whose rows will be read under another name: no rule and no mask that names them would see that. */
+function renamedRelations(kind: string, fields: Fields): readonly Fields[] {
+  if (kind === 'RenameStmt' || kind === 'AlterObjectSchemaStmt') {
+    const relation = fields['relation']
+    return relation === undefined ? [] : [fieldsOf(relation)]
+  }
+  if (kind === 'CreateStmt') {
+    return listOf(fields['inhRelations']).map((item) => fieldsOf(nodeFields(item, 'RangeVar')))
+  }
+  if (kind !== 'AlterTableStmt') return []
+  return listOf(fields['cmds']).flatMap((item): readonly Fields[] => {
+    const command = nodeFields(item, 'AlterTableCmd')
+    const added = command?.['def']
+    if (command?.['subtype'] === 'AT_AddInherit') return [fieldsOf(nodeFields(added, 'RangeVar'))]
+    if (command?.['subtype'] !== 'AT_AttachPartition') return []
+    // The parent's readers will see the partition's rows.
+    return [fieldsOf(nodeFields(added, 'PartitionCmd')?.['name'])]
+  })
 }
 
 function walkSessionStatement(walker: Walker, kind: string, fields: Fields): boolean {
@@ -234,7 +263,7 @@ function walkCreateFunction(walker: Walker, fields: Fields, scope: Scope): Outpu
   for (const key of ['parameters', 'returnType']) walker.expression(fields[key], scope, 'predicate')
   const body = fields['sql_body']
   if (body === undefined) collector.doubt()
-  else walkBody(walker, body, scope)
+  else collector.launder(walkBody(walker, body, scope))
   // A function's types may be anybody's: that does not make its definition worse than a definition.
   collector.class = collector.class === 'unknown' ? 'ddl' : collector.class
   const language = listOf(fields['options'])
@@ -252,19 +281,16 @@ function walkLanguage(collector: Collector, language: string): void {
   if (language === 'c' || language === 'internal' || isUntrusted) collector.raise('admin')
 }
 
-function walkBody(walker: Walker, body: unknown, scope: Scope): void {
+/** Says where what the body returns comes from: whoever calls the function gets it under another name. */
+function walkBody(walker: Walker, body: unknown, scope: Scope): Sources {
   const returned = nodeFields(body, 'ReturnStmt')
-  if (returned !== undefined) {
-    walker.expression(returned['returnval'], scope, 'read')
-    return
-  }
+  if (returned !== undefined) return walker.expression(returned['returnval'], scope, 'read')
   const list = Array.isArray(body) ? body : listOf(nodeFields(body, 'List')?.['items'])
-  if (list.length > 0) {
-    for (const item of list) walkBody(walker, item, scope)
-    return
-  }
+  if (list.length > 0) return unionSources(list.map((item) => walkBody(walker, item, scope)))
   const node = nodeOf(body)
-  if (node !== undefined) walker.walkStatement(walker, node.kind, node.fields, scope.ctes, scope)
+  if (node === undefined) return NO_SOURCES
+  const output = walker.walkStatement(walker, node.kind, node.fields, scope.ctes, scope)
+  return output === 'unknown' ? 'unknown' : allSources(output ?? [])
 }
 
 function walkCopy(walker: Walker, fields: Fields, scope: Scope): Output {

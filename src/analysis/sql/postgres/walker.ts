@@ -230,7 +230,12 @@ export class Walker {
       name,
       isBuiltin ? judgement : { ...judgement, volatility: 'unknown', class: 'unknown' },
     )
-    const sources = this.expression(fields['args'], scope, mode)
+    // An ordered-set aggregate's argument is what it is ordered by: mode() WITHIN GROUP (ORDER BY ssn) is an ssn.
+    const isOrderedSet = fields['agg_within_group'] === true
+    const sources = unionSources([
+      this.expression(fields['args'], scope, mode),
+      isOrderedSet ? this.expression(fields['agg_order'], scope, mode) : NO_SOURCES,
+    ])
     for (const key of ['agg_order', 'agg_filter', 'over']) this.expression(fields[key], scope, 'predicate')
     if (judgement.hazards.length > 0 && LAUNDERING.some((hazard) => judgement.hazards.includes(hazard))) {
       this.collector.launder(sources)
@@ -549,7 +554,7 @@ export class Walker {
 }
 
 /** Functions through which an argument's value gets to where others can read it. */
-const LAUNDERING = ['notify', 'setting', 'file', 'large-object', 'network', 'dynamic-sql'] as const
+const LAUNDERING = ['notify', 'setting', 'file', 'large-object', 'network', 'dynamic-sql', 'sequence', 'lock'] as const
 /** Functions whose result does not come from their arguments. */
 const OPAQUE = ['dynamic-sql', 'file', 'large-object', 'network'] as const
 
