@@ -10,7 +10,10 @@ import { DATABASE, type World } from './world.js'
 
 const SHOWN = 28
 
-/** Prints where the gateway's CPU time goes: self time by function, in the sources' own lines. */
+/** These are the kernel's work more than ours, and the time in which it gave the core to somebody else. */
+const KERNEL = new Set(['(idle)', '(program)', 'writeBuffer', 'writev', 'dispatch'])
+
+/** Prints where the gateway's CPU time goes: self time by function, where in the sources each is. */
 export async function profileGateway(world: World, print: (text: string) => void): Promise<void> {
   const { child, contender } = await world.startGateway()
   for (const mode of MODES) {
@@ -41,7 +44,7 @@ async function profiled(
   await child.ask({ ask: 'stopProfile', file })
   const profile = JSON.parse(readFileSync(file, 'utf8')) as Profiler.Profile
   rmSync(file)
-  print(`== ${title}: share of the busy time, self\n${selfTimes(profile)}\n\n`)
+  print(`== ${title}: self time, share of what is spent outside the kernel\n${selfTimes(profile)}\n\n`)
 }
 
 function selfTimes(profile: Profiler.Profile): string {
@@ -53,7 +56,7 @@ function selfTimes(profile: Profiler.Profile): string {
   let busy = 0
   for (const node of profile.nodes) {
     const us = times.get(node.id) ?? 0
-    if (node.callFrame.functionName === '(idle)') continue
+    if (KERNEL.has(node.callFrame.functionName)) continue
     busy += us
     const place = placeOf(node.callFrame)
     byPlace.set(place, (byPlace.get(place) ?? 0) + us)

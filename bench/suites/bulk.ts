@@ -24,7 +24,7 @@ export async function measureBulk(
   isQuick: boolean,
   tell: (text: string) => void,
 ): Promise<readonly Table[]> {
-  const rounds = isQuick ? 2 : 7
+  const rounds = isQuick ? 2 : 5
   const gateway = contenderOf(world, 'gateway')
   const ways: Way[] = [
     ...world.contenders.map((contender) => ({
@@ -115,7 +115,7 @@ async function measureFetch(
 ): Promise<Table> {
   tell(`fetch of ${FETCH_ROWS} rows`)
   const count = isQuick ? 20 : 60
-  const rounds = isQuick ? 2 : 7
+  const rounds = isQuick ? 2 : 5
   const ways: Way[] = [
     { name: 'relay', contender: contenderOf(world, 'relay') },
     { name: 'gateway', contender: gateway },

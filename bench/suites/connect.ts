@@ -14,7 +14,7 @@ interface ConnectRun {
 export async function measureConnects(world: World, isQuick: boolean, tell: (text: string) => void): Promise<Table> {
   tell('connects')
   const count = isQuick ? 200 : 600
-  const rounds = isQuick ? 2 : 7
+  const rounds = isQuick ? 2 : 5
   const unrecorded = await world.startGateway({ isRecording: false })
   const ways: { readonly name: string; readonly contender: Contender }[] = [
     ...world.contenders.map((contender) => ({ name: contender.name as string, contender })),

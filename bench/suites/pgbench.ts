@@ -50,7 +50,7 @@ export async function runPgbench(
 
 /** Throughput, latency and CPU time of small statements. */
 export async function measurePgbench(world: World, isQuick: boolean, tell: (text: string) => void): Promise<Table> {
-  const rounds = isQuick ? 2 : 7
+  const rounds = isQuick ? 2 : 5
   const seconds = isQuick ? 1 : 2
   const lines: Line[] = []
   for (const mode of MODES) {
