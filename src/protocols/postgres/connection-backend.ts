@@ -288,7 +288,7 @@ export class BackendHalf {
     const masker = run.obligations.masker
     if (masker === undefined || run.isCut) {
       run.isPlanned = true
-    } else {
+    } else if (!run.isPlanned) {
       const request: PlanRequest = {
         statement: run.facts.statements[head.statement],
         description: bytes.subarray(start, end),
@@ -439,17 +439,21 @@ export class BackendHalf {
   #dropPortals(): void {
     const shared = this.#shared
     if (shared.names.portals.size === 0) return
-    // What is bound in a segment behind this one is not of this transaction.
-    const later = new Set<unknown>()
-    for (let i = 0; i < shared.owed.length; i++) {
-      const owed = shared.owed.at(i) as Owed
-      if (owed.kind === 'bind') later.add(owed.portal)
-    }
     for (const [name, portal] of shared.names.portals) {
-      if (portal.survivesTransaction || later.has(portal)) continue
+      // What is bound in a segment behind this one is not of this transaction.
+      if (portal.survivesTransaction || (shared.owed.length > 0 && this.#isBindOwed(portal))) continue
       shared.names.portals.delete(name)
       shared.answerRun(portal.run, portal.run.isSuspended ? 'suspended' : 'interrupted')
     }
+  }
+
+  #isBindOwed(portal: Portal): boolean {
+    const { owed } = this.#shared
+    for (let i = 0; i < owed.length; i++) {
+      const item = owed.at(i)
+      if (item?.kind === 'bind' && item.portal === portal) return true
+    }
+    return false
   }
 
   /** 'E': fields. */

@@ -6,6 +6,7 @@ import {
   type SqlAnalyzer,
   type SqlFacts,
   type SqlStatementFacts,
+  unparsedFacts,
 } from '../../core/index.js'
 import {
   byteByByte,
@@ -525,6 +526,38 @@ describe('messages of an established connection', () => {
     const output = h.events.filter((event) => event.type === 'output')
     expect(output.length).toBeGreaterThan(0)
     expect(h.written('downstream').includes(result)).toBe(true)
+  })
+
+  it('plans a result of an unparsed command once, and waits for its tables to be looked up', () => {
+    let plans = 0
+    const masker = { maskText: (text: Uint8Array) => text, planRows: () => ((plans += 1), undefined) }
+    const analyzer: SqlAnalyzer = { dialect: 'postgres', analyze: () => unparsedFacts('for a test') }
+    const h = ready(
+      {},
+      {
+        judge: () => ({ masker }),
+        admission: { subject: { id: 'agent' }, analyzer, textMasker: undefined },
+        relations: () => [{ oid: 0x4000, schema: 'public', name: 't', columns: [undefined, 'a'] }],
+      },
+    )
+    const fromTable = Buffer.from(DESCRIPTION)
+    fromTable.writeInt32BE(0x4000, 9)
+    fromTable.writeInt16BE(1, 13)
+    h.receive('downstream', m.query('anything'))
+    h.receive(
+      'upstream',
+      Buffer.concat([
+        fromTable,
+        row('1'),
+        done('SELECT 1'),
+        fromTable,
+        row('2'),
+        done('SELECT 1'),
+        m.readyForQuery('I'),
+      ]),
+    )
+    expect(types(h.take('downstream'))).toBe('TDCTDCZ')
+    expect(plans).toBe(2)
   })
 
   it('every command that was permitted is answered once, also when the connection breaks', () => {

@@ -63,9 +63,10 @@ export function isAsciiSafeEncoding(name: string): boolean {
  * anything but plain ASCII in an encoding other than UTF8 and LATIN1. A byte order mark is kept: the server keeps it too.
  */
 export function decodeText(bytes: Uint8Array, encoding: string): string | undefined {
-  const name = normalizeEncoding(encoding)
-  if (!ASCII_SAFE.has(name)) return undefined
   const buffer = asBuffer(bytes)
+  // As servers report it, and nearly all are set.
+  const name = encoding === 'UTF8' ? 'utf8' : normalizeEncoding(encoding)
+  if (!ASCII_SAFE.has(name)) return undefined
   if (isAscii(buffer)) return buffer.toString('latin1')
   switch (name) {
     case 'utf8':
