@@ -27,6 +27,8 @@ export interface WireLogin {
 export class Wire {
   readonly socket: Socket
   readonly received: WireMessage[] = []
+  /** What came between the log-in and the first ReadyForQuery. */
+  greeting: readonly WireMessage[] = []
   #tail: Buffer = Buffer.alloc(0)
   #waiters: (() => void)[] = []
   isClosed = false
@@ -63,7 +65,7 @@ export class Wire {
       ]),
     )
     await wire.#authenticate(login)
-    await wire.until('Z')
+    wire.greeting = await wire.until('Z')
     return wire
   }
 

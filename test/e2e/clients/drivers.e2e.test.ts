@@ -231,6 +231,7 @@ describe.each(WAYS)('postgres.js, %s', (way) => {
 
   it('cancels a query', () =>
     connected(async (sql) => {
+      await sql`select 1`
       const slow = sql`select pg_sleep(30)`
       setTimeout(() => slow.cancel(), 300)
       await expect(slow).rejects.toMatchObject({ code: '57014' })

@@ -42,7 +42,7 @@ const SCHEMA = `
   alter table event_2023 add constraint checked check (what <> '');
   create rule ignored as on delete to "Odd Schema".empty do instead nothing;
   alter table person enable row level security; create policy own on person for select to reader using (name = current_user);
-  grant select on person to reader; revoke all on function noop from public;
+  grant select on person to reader; revoke all on procedure noop from public;
   comment on table person is 'people; -- "all" of them'; comment on column person.name is E'with\\nnewline';
   create statistics stats (dependencies) on born, score from person;
   create publication pub for table person;
@@ -60,6 +60,7 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'sallyport-dump-'))
   server = await startPostgres({
     ssl: { cert: certificates.cert, key: certificates.key },
+    settings: { wal_level: 'logical' },
     databases: ['source', 'plain_copy', 'custom_copy', 'tls_copy'],
     sql: SCHEMA,
   })
