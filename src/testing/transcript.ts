@@ -11,6 +11,8 @@ export interface Transcript {
     credentials: HarnessAnswers['credentials'] | undefined
   }
   readonly verdicts: Map<number, Denial | Obligations>
+  /** What a client was told while its command waited. */
+  readonly informed: Map<number, string[]>
   readonly relations: (readonly Relation[])[]
   /** What it wrote. */
   readonly written: Record<Side, Buffer[]>
@@ -25,6 +27,7 @@ export function recordTranscript(connection: Connection): {
     received: [],
     answers: { challenge: undefined, admission: undefined, credentials: undefined },
     verdicts: new Map(),
+    informed: new Map(),
     relations: [],
     written: { downstream: [], upstream: [] },
   }
@@ -48,7 +51,10 @@ export function recordTranscript(connection: Connection): {
       transcript.verdicts.set(commandId, denial)
       connection.refuse(commandId, denial)
     },
-    inform: (commandId, text) => connection.inform(commandId, text),
+    inform(commandId, text) {
+      transcript.informed.set(commandId, [...(transcript.informed.get(commandId) ?? []), text])
+      connection.inform(commandId, text)
+    },
     wantsRead: (from) => connection.wantsRead(from),
     challenge(challenge) {
       answers.challenge = () => challenge
@@ -85,7 +91,10 @@ export function replayTranscript(fresh: Connection, transcript: Transcript, chun
     ...(admission === undefined ? {} : { admission }),
     ...(credentials === undefined ? {} : { credentials }),
     relations: () => relations.shift() ?? [],
-    judge: (command) => transcript.verdicts.get(command.id),
+    judge: (command) => {
+      for (const text of transcript.informed.get(command.id) ?? []) fresh.inform(command.id, text)
+      return transcript.verdicts.get(command.id)
+    },
   })
   for (const { from, bytes } of transcript.received) harness.receive(from, bytes, chunking)
   return { downstream: harness.written('downstream'), upstream: harness.written('upstream') }

@@ -1,7 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { createMemoryBroker } from '../../src/approval/index.js'
 import { createPostgresAnalyzer } from '../../src/analysis/sql/postgres/index.js'
-import { type Resource, Secret, type Schedule, type SqlAnalyzer, type Subject } from '../../src/core/index.js'
+import {
+  type Protocol,
+  type Resource,
+  Secret,
+  type Schedule,
+  type SqlAnalyzer,
+  type Subject,
+} from '../../src/core/index.js'
 import { staticCredentials } from '../../src/credentials/index.js'
 import { createEnforcer, type Enforcer, type EnforcerOptions } from '../../src/enforcement/index.js'
 import {
@@ -29,6 +36,8 @@ export interface TestGatewayOptions {
   readonly rules?: readonly Rule[]
   readonly database?: string
   readonly protocol?: PostgresOptions
+  /** In place of one made with `protocol`. */
+  readonly protocolOverride?: Protocol
   readonly identity?: Identity
   readonly listenerTls?: ListenerTls
   readonly targetTls?: TargetTls
@@ -85,7 +94,7 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
     resources: [
       {
         resource,
-        protocol: postgres(options.protocol),
+        protocol: options.protocolOverride ?? postgres(options.protocol),
         target: {
           host: server.host,
           port: server.port,
