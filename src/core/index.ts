@@ -43,9 +43,10 @@ export {
   type ResultColumn,
   type ResultMasker,
   type RowPlan,
+  type TextExposure,
   type TextMasker,
 } from './masking.js'
-export type { Relation } from './catalog.js'
+export type { DerivedColumn, Relation, RelationName, RelationReference } from './catalog.js'
 export { Fifo } from './fifo.js'
 export { ByteWriter } from './bytes/writer.js'
 export { ChunkReader } from './bytes/chunk-reader.js'

@@ -1,4 +1,4 @@
-import type { ColumnSource } from './sql-facts.js'
+import type { ColumnSource, SqlFacts } from './sql-facts.js'
 import type { ByteWriter } from './bytes/writer.js'
 
 /** A column of a result as the protocol describes it, joined with what is known of where it comes from. */
@@ -7,8 +7,13 @@ export interface ResultColumn {
   /** The protocol's type number (PostgreSQL type OID). 0 when not known. */
   readonly type: number
   readonly format: 'text' | 'binary'
-  /** The table column the server says this is. */
+  /** The table column the server says this is. What `sources` say besides is not looked at. */
   readonly origin?: ColumnSource
+  /**
+   * Columns whose value it is, unchanged, besides `origin`: those behind a view's column, or of the tables that share
+   * rows with its own. Without an `origin`, `sources` count as well.
+   */
+  readonly origins?: readonly ColumnSource[]
   /** Where its values may come from by lineage through the statement; `unknown`: from anywhere. */
   readonly sources: readonly ColumnSource[] | 'unknown'
 }
@@ -38,9 +43,19 @@ export interface TextMasker {
 
 /** The masks that apply to the results of one command. Made by the masking layer, applied by the protocol. */
 export interface ResultMasker extends TextMasker {
+  /** False: no plan depends on the sources of columns, so that their names need not be looked up. Missing: true. */
+  readonly readsSources?: boolean
   /** Compiled once per result set. Undefined: no column is touched. */
   planRows(columns: readonly ResultColumn[]): RowPlan | undefined
+  /** What of an error's or notice's text may quote a masked column while this command runs. Missing: `none`. */
+  textExposure?(facts: SqlFacts): TextExposure
 }
+
+/**
+ * Which texts of a server's message may quote values that no detector knows: `detail`: the row that was written, in the
+ * message's detail. `all`: anything that the command made of them.
+ */
+export type TextExposure = 'none' | 'detail' | 'all'
 
 /** What replaces a value. */
 export type MaskStrategy =

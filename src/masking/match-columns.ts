@@ -61,12 +61,20 @@ export function strategyFor(column: ResultColumn, specs: readonly CompiledSpec[]
 }
 
 function agreementWith(column: ResultColumn, spec: CompiledSpec): Agreement {
-  if (column.origin !== undefined) return agree(column.origin, spec)
-  if (column.sources === 'unknown') return 'possible'
-  return column.sources.some((source) => agree(source, spec) !== 'no') ? 'possible' : 'no'
+  const { origin, origins, sources } = column
+  let agreement: Agreement = origin === undefined ? 'no' : agree(origin, spec)
+  for (const same of origins ?? []) {
+    if (agreement === 'exact') break
+    const found = agree(same, spec)
+    if (found !== 'no') agreement = found
+  }
+  if (origin !== undefined || agreement === 'exact') return agreement
+  if (sources === 'unknown') return 'possible'
+  return sources.some((source) => agree(source, spec) !== 'no') ? 'possible' : agreement
 }
 
-function agree(source: ColumnSource, spec: CompiledSpec): Agreement {
+/** How far a mask's names and this source agree. */
+export function agree(source: ColumnSource, spec: CompiledSpec): Agreement {
   const schema = spec.schema(source.schema)
   const table = spec.table(source.table)
   const column = source.column === '*' ? 'possible' : spec.column(source.column)

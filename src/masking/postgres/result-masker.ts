@@ -1,12 +1,23 @@
-import type { CellMask, MaskSet, ResultColumn, ResultMasker, RowPlan, TextMasker } from '../../core/index.js'
+import type {
+  CellMask,
+  MaskSet,
+  ResultColumn,
+  ResultMasker,
+  RowPlan,
+  SqlFacts,
+  TextExposure,
+  TextMasker,
+} from '../../core/index.js'
 import type { KeyedHash } from '../keyed-hash.js'
 import { type CompiledSpec, compileSpec, strategyFor } from '../match-columns.js'
+import { textExposure } from '../text-exposure.js'
 import type { Replacer } from '../replacer.js'
 import { columnMask } from './column-mask.js'
 import { detectMask } from './detect-mask.js'
 
 /** Plans for the results of one set of masks. */
 export class PostgresResultMasker implements ResultMasker {
+  readonly readsSources: boolean
   readonly #specs: readonly CompiledSpec[]
   readonly #replacer: Replacer | undefined
   readonly #text: TextMasker | undefined
@@ -14,6 +25,7 @@ export class PostgresResultMasker implements ResultMasker {
 
   constructor(set: MaskSet, hash: KeyedHash, replacer: Replacer | undefined, text: TextMasker | undefined) {
     this.#specs = set.columns.map(compileSpec)
+    this.readsSources = set.columns.length > 0
     this.#hash = hash
     this.#replacer = replacer
     this.#text = text
@@ -28,11 +40,17 @@ export class PostgresResultMasker implements ResultMasker {
     return this.#text === undefined ? text : this.#text.maskText(text)
   }
 
+  textExposure(facts: SqlFacts): TextExposure {
+    return textExposure(facts, this.#specs)
+  }
+
   #mask(column: ResultColumn): CellMask | undefined {
     const strategy = strategyFor(column, this.#specs)
     if (strategy !== undefined) return columnMask(column.type, column.format, strategy, this.#hash)
     if (this.#replacer === undefined) return undefined
-    const labels = column.origin === undefined ? [column.name] : [column.name, column.origin.column]
+    const labels = [column.name]
+    if (column.origin !== undefined) labels.push(column.origin.column)
+    for (const same of column.origins ?? []) labels.push(same.column)
     return detectMask(column.type, column.format, { replacer: this.#replacer, hash: this.#hash, labels })
   }
 }

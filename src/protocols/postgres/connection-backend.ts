@@ -267,9 +267,13 @@ export class BackendHalf {
 
   #maskText(bytes: Buffer, start: number, end: number): Buffer | undefined {
     const head = this.#shared.owed.peek()
-    const own = head !== undefined && 'run' in head ? head.run.obligations.masker : undefined
+    // Planning at Bind already evaluates what does not change.
+    const run = head?.kind === 'bind' ? head.portal.run : head !== undefined && 'run' in head ? head.run : undefined
+    const own = run?.obligations.masker
     const masker = joinMaskers(own, this.#shared.textMasker)
-    return masker && maskErrorOrNotice(bytes, start, end, masker)
+    if (masker === undefined) return undefined
+    const exposure = run === undefined ? 'none' : own?.textExposure?.(run.facts)
+    return maskErrorOrNotice(bytes, start, end, masker, exposure)
   }
 
   /** 'T': see {@link decodeRowDescription}. */

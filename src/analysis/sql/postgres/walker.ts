@@ -111,6 +111,14 @@ export class Walker {
       : this.node(node.kind, node.fields, scope, mode)
   }
 
+  /** What an inner query only reads may be what the outer one asks about. */
+  private noted(sources: Sources, mode: Mode): Sources {
+    if (mode === 'predicate' && sources !== 'unknown') {
+      for (const source of sources) this.collector.column(source, mode)
+    }
+    return sources
+  }
+
   /** The parts of a node without a meaning of its own. */
   parts(fields: Fields, scope: Scope, mode: Mode): Sources {
     const found: Sources[] = []
@@ -156,7 +164,7 @@ export class Walker {
       case 'SubLink':
         this.operatorName(fields['operName'])
         this.expression(fields['testexpr'], scope, 'predicate')
-        return allSources(this.subquery(fields['subselect'], scope, scope.ctes))
+        return this.noted(allSources(this.subquery(fields['subselect'], scope, scope.ctes)), mode)
       case 'A_Indirection':
         return this.parts(fields, scope, mode)
       case 'SortBy':
@@ -471,6 +479,8 @@ export class Walker {
   /** A table function's columns are as many and as named as its result type says, which the text does not. */
   private fromFunction(fields: Fields, scope: Scope): FromItem {
     const sources = this.expression(fields['functions'], scope, 'read')
+    // How many rows there are depends on the arguments, whatever becomes of the rows.
+    this.noted(sources, 'predicate')
     this.expression(fields['coldeflist'], scope, 'read')
     return aliased(fields, [star(sources, false)], functionName(fields))
   }
@@ -487,6 +497,10 @@ export class Walker {
       if (sources !== 'unknown') for (const source of sources) this.collector.column(source, 'predicate')
       return computed(name, sources)
     })
+    // Which columns a NATURAL join compares only the catalogue could tell.
+    if (fields['isNatural'] === true) {
+      for (const item of scope.items.slice(start)) this.noted(allSources(item.columns), 'predicate')
+    }
     this.expression(fields['quals'], scope, 'predicate')
     const usingAlias = textOf(fieldsOf(fields['join_using_alias'])['aliasname'])
     if (usingAlias !== undefined) scope.items.push({ name: usingAlias, columns: using, isHidden: true })
