@@ -59,13 +59,13 @@ async function main(): Promise<void> {
   })
 
   const protocol = postgres()
-  const upstream = targetTransport({ host: database.host, port: database.port })
+  const target = targetTransport({ host: database.host, port: database.port })
   const credentials = { user: database.user, password: new Secret(database.password) }
   const catalog = createPostgresCatalog({
     user: 'catalogue',
     database: database.database,
     clock,
-    open: () => guardedStream({ protocol, session: housekeepingSession(RESOURCE, analyzer), upstream, credentials }),
+    open: () => guardedStream({ protocol, session: housekeepingSession(RESOURCE, analyzer), ...target, credentials }),
   })
 
   const stream = guardedStream({
@@ -73,7 +73,7 @@ async function main(): Promise<void> {
     enforcer,
     subject: AGENT,
     resource: RESOURCE,
-    upstream,
+    ...target,
     credentials,
     catalog,
   })

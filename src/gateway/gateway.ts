@@ -191,7 +191,7 @@ export class Gateway {
           guardedStream({
             protocol,
             session: housekeeping,
-            upstream: targetTransport(target),
+            ...targetTransport(target),
             credentials: async ({ database }) => {
               const { subject } = housekeeping
               const lease = await credentials.lease({

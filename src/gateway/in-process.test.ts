@@ -45,7 +45,7 @@ function guard(session: Session, source?: PostgresCatalog) {
   return guardedStream({
     protocol: postgres(),
     session,
-    upstream: targetTransport({ host: server.host, port: server.port }),
+    ...targetTransport({ host: server.host, port: server.port }),
     credentials: { user: server.user, password: new Secret(server.password) },
     ...(source === undefined ? {} : { catalog: source }),
   })

@@ -73,7 +73,7 @@ describe('a guarded stream', () => {
     const stream = guardedStream({
       protocol: toy,
       session: session as unknown as Session,
-      upstream: { connect: () => targetEnd },
+      connect: () => targetEnd,
       credentials: { user: 'up' },
     })
     let isConnected = false
@@ -115,7 +115,7 @@ describe('a guarded stream', () => {
     const stream = guardedStream({
       protocol: toy,
       session: session as unknown as Session,
-      upstream: { connect: () => targetEnd },
+      connect: () => targetEnd,
       credentials: { user: 'up' },
     })
     let receivedBytes = 0

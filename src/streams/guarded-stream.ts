@@ -32,26 +32,26 @@ export type GuardedSession =
   | { readonly session: Session }
   | { readonly enforcer: SessionOpener; readonly subject: Subject; readonly resource: Resource }
 
-export type GuardedStreamOptions = GuardedSession & {
-  readonly protocol: Protocol
-  readonly upstream: UpstreamTransport
-  /** What the target wants to see. The client above never gets to know it. */
-  readonly credentials:
-    | UpstreamCredentials
-    | ((client: AdmittedClient) => UpstreamCredentials | Promise<UpstreamCredentials>)
-  /** For columns' origins. Without one, a masked result whose columns' origin matters is treated as coming from anywhere. */
-  readonly catalog?: CatalogSource
-  readonly observer?: DriverObserver
-}
+export type GuardedStreamOptions = GuardedSession &
+  UpstreamTransport & {
+    readonly protocol: Protocol
+    /** What the target wants to see. The client above never gets to know it. */
+    readonly credentials:
+      | UpstreamCredentials
+      | ((client: AdmittedClient) => UpstreamCredentials | Promise<UpstreamCredentials>)
+    /** For columns' origins. Without one, a masked result whose columns' origin matters is treated as coming from anywhere. */
+    readonly catalog?: CatalogSource
+    readonly observer?: DriverObserver
+  }
 
 /**
  * A stream to put under a database client in the same process, in place of its socket. The client logs in
  * without a password; who it acts for is settled by the session.
  *
  * @example
- * const client = new pg.Client({ user: 'agent', database: 'shop', stream: () => guardedStream({ ... }) })
+ * const client = new pg.Client({ user: 'agent', database: 'shop', stream: () => guardedStream({ protocol, session, connect, credentials }) })
  * @example
- * const sql = postgres({ user: 'agent', database: 'shop', socket: () => guardedStream({ ... }) })
+ * const sql = postgres({ user: 'agent', database: 'shop', socket: () => guardedStream({ protocol, session, connect, credentials }) })
  */
 export function guardedStream(options: GuardedStreamOptions): GuardedStream {
   return new GuardedStream(options)
@@ -65,7 +65,7 @@ export class GuardedStream extends DuplexPeer {
 
   constructor(options: GuardedStreamOptions) {
     super('downstream')
-    const { protocol, upstream, credentials, catalog, observer } = options
+    const { protocol, credentials, catalog, observer } = options
     const subject = 'session' in options ? options.session.subject : options.subject
     const resource = 'session' in options ? options.session.resource : options.resource
     let peer: StreamPeer | undefined
@@ -74,7 +74,7 @@ export class GuardedStream extends DuplexPeer {
         protocolContext({
           isInProcess: true,
           downstreamTls: 'unavailable',
-          upstreamTls: upstream.startTls === undefined ? 'unavailable' : 'required',
+          upstreamTls: options.startTls === undefined ? 'unavailable' : 'required',
         }),
       ),
       protocol: protocol.name,
@@ -88,12 +88,12 @@ export class GuardedStream extends DuplexPeer {
             : options.enforcer.openSession({ subject, resource, clientName: client.user }),
         async connect(client) {
           const leased = typeof credentials === 'function' ? await credentials(client) : credentials
-          const opened = new StreamPeer(await upstream.connect())
+          const opened = new StreamPeer(await options.connect())
           peer = opened
           return { peer: opened, credentials: leased, start: () => opened.bind(driver, 'upstream') }
         },
         async startTls(side) {
-          if (side === 'downstream' || peer === undefined || upstream.startTls === undefined) {
+          if (side === 'downstream' || peer === undefined || options.startTls === undefined) {
             throw new SallyportError('internal', 'TLS was agreed on where none can be had')
           }
           const plain = peer.release()
@@ -104,7 +104,7 @@ export class GuardedStream extends DuplexPeer {
               'bytes arrived in the clear after TLS was agreed on',
             )
           }
-          const started = await upstream.startTls(plain)
+          const started = await options.startTls(plain)
           peer.replace(started.stream)
           return started.info
         },
