@@ -608,7 +608,9 @@ export class BackendHalf {
       const format = response.overallFormat === 1 ? 'binary' : copy?.format === 'csv' ? 'csv' : 'text'
       const accept = (plan: RowPlan | undefined): void => {
         run.isPlanned = true
-        if (plan === undefined) return
+        // A header line has names, also where no column has a mask.
+        const masksHeader = format !== 'binary' && copy?.header === true && shared.textMasker !== undefined
+        if (plan === undefined && !masksHeader) return
         run.copyMasker = createCopyMasker({
           format,
           header: copy?.header ?? false,
@@ -616,7 +618,7 @@ export class BackendHalf {
           nullText: copy?.nullText ?? '\\N',
           quote: copy?.quote ?? '"',
           escape: copy?.escape ?? '"',
-          plan,
+          plan: plan ?? response.columnFormats.map(() => undefined),
           maxRowBytes: shared.limits.maxMaskedRowBytes,
           ...(shared.textMasker === undefined ? {} : { headerMasker: shared.textMasker }),
         })
