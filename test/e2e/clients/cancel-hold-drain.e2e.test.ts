@@ -257,6 +257,6 @@ describe('a gateway that drains', () => {
     expect(typesOf(last)).toBe('TDCZE')
     expect(codes(last)).toEqual(['57P01'])
     await drained
-    await expect(Wire.dial(draining.port)).rejects.toThrow()
+    await expect(Wire.dial(draining.port)).rejects.toThrow('ECONNREFUSED')
   })
 })

@@ -99,7 +99,7 @@ describe.each(WAYS)('pg, %s', (way) => {
     connected(async (client) => {
       await client.query('begin')
       await client.query('insert into note (body) values ($1)', ['gone'])
-      await expect(client.query('select 1 as forbidden')).rejects.toThrow()
+      await expect(client.query('select 1 as forbidden')).rejects.toThrow('no forbidden things')
       await expect(client.query('select 1')).rejects.toMatchObject({ code: '25P02' })
       await client.query('commit')
       expect((await client.query('select count(*)::int as n from note')).rows).toEqual([{ n: 0 }])

@@ -32,7 +32,7 @@ afterEach(async () => {
   const rows = (await look.query('select count(*) from kept')).filter((message) => message.type === 'D')
   await look.query('truncate kept; insert into kept values (1), (2)')
   look.close()
-  expect(rows.map(cellsOf)).toEqual([['2']])
+  if (rows.map(cellsOf).join(' ') !== '2') throw new Error('a held DELETE ran')
 })
 
 afterAll(async () => {
