@@ -24,7 +24,7 @@ import { Backend } from './message-types.js'
 import { copyFail } from './messages.js'
 import type { Owed, Portal, Run } from './pipeline.js'
 import { denialResponse } from './refusal.js'
-import { describedTables, type PlanRequest } from './results.js'
+import { catalogTrustAfter, neededLookUps, type PlanRequest } from './results.js'
 import { maskDataRow } from './rows.js'
 
 const NO_FORMATS: readonly number[] = []
@@ -32,6 +32,8 @@ const NO_FORMATS: readonly number[] = []
 /** A result whose tables have to be looked up before its first row may pass. */
 interface Resolving {
   readonly request: PlanRequest
+  /** Of the plans, when the question was asked. */
+  readonly epoch: number
   readonly accept: (plan: RowPlan | undefined) => void
 }
 
@@ -82,8 +84,9 @@ export class BackendHalf {
     const resolving = this.#resolving
     if (resolving === undefined) return
     this.#resolving = undefined
-    const byOid = new Map(relations.map((relation) => [relation.oid, relation]))
-    resolving.accept(this.#shared.plans.make(resolving.request, byOid, this.#shared.context.clock.nowUnixMs()))
+    const { request, epoch, accept } = resolving
+    const { plans, context } = this.#shared
+    accept(plans.make(request, relations, { epoch, nowUnixMs: context.clock.nowUnixMs() }))
   }
 
   /** Handles one message. Returns whether anything moved. */
@@ -134,6 +137,7 @@ export class BackendHalf {
       if (run.obligations.masker === undefined) run.isPlanned = true
       else return this.#planPortal(run)
     }
+    const at = shared.fromTarget.position
     const { obligations, plan } = run
     if (run.isCut) return this.#startStream(frameBytes, true)
     if (obligations.maxRows !== undefined && run.rows >= obligations.maxRows)
@@ -142,6 +146,8 @@ export class BackendHalf {
       return this.#cut(run, `${obligations.maxBytes} bytes`)
     }
     if (plan === undefined) {
+      if (obligations.maxRows === undefined && obligations.maxBytes === undefined) this.#passWhole(Backend.DataRow, run)
+      if (shared.fromTarget.position > at) return true
       run.rows++
       run.bytes += frameBytes
       return this.#startStream(frameBytes, false)
@@ -153,14 +159,31 @@ export class BackendHalf {
     }
     const reader = shared.fromTarget
     if (!reader.fill(frameBytes)) return false
+    this.#maskRow(run, plan, frameBytes)
+    if (obligations.maxRows === undefined && obligations.maxBytes === undefined) this.#maskWhole(run, plan)
+    return true
+  }
+
+  /** Masks all rows that stand whole in the window. */
+  #maskWhole(run: Run, plan: RowPlan): void {
+    const reader = this.#shared.fromTarget
+    const { bytes, limit } = reader
+    while (limit - reader.position >= 5 && bytes[reader.position] === Backend.DataRow) {
+      const length = bytes.readInt32BE(reader.position + 1)
+      if (length < 4 || length >= limit - reader.position) break
+      this.#maskRow(run, plan, length + 1)
+    }
+  }
+
+  #maskRow(run: Run, plan: RowPlan, frameBytes: number): void {
+    const reader = this.#shared.fromTarget
     const start = reader.position
     const end = start + frameBytes
+    const out = this.#shared.toClient.writer()
     run.rows++
     run.bytes += frameBytes
-    const out = shared.toClient.writer()
     if (!maskDataRow(reader.bytes, start + 5, end, plan, out)) out.append(reader.bytes, start, end)
     reader.position = end
-    return true
   }
 
   #message(type: number, frameBytes: number): boolean {
@@ -298,6 +321,7 @@ export class BackendHalf {
         description: bytes.subarray(start, end),
         formats: NO_FORMATS,
         masker,
+        catalogTrust: shared.catalogTrust,
       }
       const isReady = this.#plan(request, (plan) => {
         run.plan = plan
@@ -327,7 +351,8 @@ export class BackendHalf {
     }
     const formats = own === undefined && 'resultFormats' in target ? target.resultFormats : NO_FORMATS
     const statement = run.facts.statements.length === 1 ? run.facts.statements[0] : undefined
-    return this.#plan({ statement, description, formats, masker }, (plan) => {
+    const { catalogTrust } = this.#shared
+    return this.#plan({ statement, description, formats, masker, catalogTrust }, (plan) => {
       run.plan = plan
       run.isPlanned = true
     })
@@ -342,13 +367,14 @@ export class BackendHalf {
       accept(found)
       return true
     }
-    const oids = describedTables(request.description)
-    if (oids.length === 0) {
-      accept(plans.make(request, new Map(), nowUnixMs))
+    const { epoch } = plans
+    const { oids, names } = neededLookUps(request)
+    if (oids.length === 0 && names.length === 0) {
+      accept(plans.make(request, [], { epoch, nowUnixMs }))
       return true
     }
-    this.#resolving = { request: { ...request, description: Buffer.from(request.description) }, accept }
-    events.push({ type: 'resolve', oids })
+    this.#resolving = { request: { ...request, description: Buffer.from(request.description) }, epoch, accept }
+    events.push({ type: 'resolve', oids, names })
     return false
   }
 
@@ -389,6 +415,7 @@ export class BackendHalf {
       names.apply(effect, text === '' ? statement.verb : text, state.current)
     }
     if (statement.transaction === 'rollback-to') state.transactionEnded()
+    this.#shared.catalogTrust = catalogTrustAfter(statement, this.#shared.catalogTrust)
     if (statement.class === 'ddl' || statement.class === 'procedural' || statement.class === 'unknown') {
       this.#shared.isCatalogStale = true
       this.#shared.catalogChanged()
@@ -427,6 +454,7 @@ export class BackendHalf {
     shared.copyIn = undefined
     shared.state.ready(letter === 'I' ? 'idle' : letter === 'T' ? 'transaction' : 'failed')
     if (letter === 'I') this.#dropPortals()
+    if (letter === 'I') shared.catalogTrust = 'all'
     if (letter === 'I' && shared.isCatalogStale) {
       shared.isCatalogStale = false
       shared.catalogChanged()
@@ -633,7 +661,8 @@ export class BackendHalf {
       } else {
         const statement = run.facts.statements[head.kind === 'query' ? head.statement : 0]
         const formats = [format === 'binary' ? 1 : 0]
-        if (!this.#plan({ statement, description, formats, masker }, accept)) return false
+        const { catalogTrust } = shared
+        if (!this.#plan({ statement, description, formats, masker, catalogTrust }, accept)) return false
       }
     }
     this.#record(run)
@@ -657,6 +686,10 @@ export class BackendHalf {
     if (obligations.maxRows !== undefined && run.rows >= obligations.maxRows)
       return this.#cut(run, `${obligations.maxRows} rows`)
     if (run.copyMasker === undefined) {
+      const at = shared.fromTarget.position
+      if (obligations.maxRows === undefined && obligations.maxBytes === undefined)
+        this.#passWhole(Backend.CopyData, run)
+      if (shared.fromTarget.position > at) return true
       run.rows++
       run.bytes += frameBytes
       return this.#startStream(frameBytes, false)
@@ -780,6 +813,26 @@ export class BackendHalf {
   #lift(owed: Owed): void {
     if (this.#shared.barrier === owed) this.#shared.barrier = undefined
     if (this.#shared.expectedCopy === owed) this.#shared.expectedCopy = undefined
+  }
+
+  /** Lets all messages of this type pass that stand whole in the window: where most of the bytes of most results go by. */
+  #passWhole(type: number, run: Run): void {
+    const reader = this.#shared.fromTarget
+    const { bytes, limit } = reader
+    const start = reader.position
+    let at = start
+    let rows = 0
+    while (limit - at >= 5 && bytes[at] === type) {
+      const length = bytes.readInt32BE(at + 1)
+      if (length < 4 || length >= limit - at) break
+      at += length + 1
+      rows++
+    }
+    if (rows === 0) return
+    this.#shared.toClient.forward(bytes, start, at)
+    reader.position = at
+    run.rows += rows
+    run.bytes += at - start
   }
 
   #startStream(frameBytes: number, isDropped: boolean): true {
