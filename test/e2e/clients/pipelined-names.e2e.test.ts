@@ -134,6 +134,27 @@ describe('PG-6 EXECUTE stands for what its name means when it runs', () => {
   })
 })
 
+describe('PG-6 EXECUTE inside another statement runs what its name stands for', () => {
+  it.each(['explain analyze execute n', 'explain (analyze, costs off) execute n'])('%s', async (text) => {
+    await login()
+    wire.send(m.parse('n', DELETE), m.sync())
+    await ready(1)
+    wire.send(m.query(text))
+    expect(await codes(1)).toEqual(['42501'])
+    wire.send(m.parse('', text), bind('', ''), execute(''), m.sync())
+    expect(await codes(1)).toEqual(['42501'])
+  })
+
+  it('create table as execute', async () => {
+    await login()
+    wire.send(m.parse('n', `${DELETE} returning a`), m.sync())
+    await ready(1)
+    wire.send(m.query('create table taken as execute n'))
+    // The server takes only SELECT here; what counts is that it was not asked before the hold ended.
+    expect(await codes(1)).toEqual(['42501'])
+  })
+})
+
 it('a name is free again at once where nothing went wrong', async () => {
   await login()
   wire.send(
