@@ -65,6 +65,7 @@ async function main(): Promise<void> {
     user: 'catalogue',
     database: database.database,
     clock,
+    analyzer,
     open: () => guardedStream({ protocol, session: housekeepingSession(RESOURCE, analyzer), ...target, credentials }),
   })
 

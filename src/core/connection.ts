@@ -1,4 +1,4 @@
-import type { Relation } from './catalog.js'
+import type { Relation, RelationReference } from './catalog.js'
 import type { Command } from './command.js'
 import type { Denial, Obligations } from './decision.js'
 import type { SallyportError } from './errors.js'
@@ -106,8 +106,11 @@ export type ConnectionEvent =
   | { readonly type: 'connect' }
   /** Put TLS on this side, then call `tlsStarted`. No byte may be read from or written to the side in between. */
   | { readonly type: 'startTls'; readonly side: Side }
-  /** Look these up in the target's catalogue, then call `resolved`. Unknown ones are left out of the answer. */
-  | { readonly type: 'resolve'; readonly oids: readonly number[] }
+  /**
+   * Look these up in the target's catalogue, with all that their views are made of, then call `resolved`. Unknown ones
+   * are left out of the answer.
+   */
+  | { readonly type: 'resolve'; readonly oids: readonly number[]; readonly names: readonly RelationReference[] }
   /** The command may have changed the target's catalogue: forget what was looked up. */
   | { readonly type: 'catalogChanged' }
   /** Somebody asks to cancel what another session runs. */

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream'
-import type { Clock } from '../core/index.js'
+import type { Clock, SqlAnalyzer } from '../core/index.js'
 import type { CatalogSource } from '../streams/driver-types.js'
 import { createPostgresCatalog, type PostgresCatalogOptions } from '../streams/postgres-catalog.js'
 
@@ -10,6 +10,8 @@ export interface CatalogSurroundings {
   readonly database: string | undefined
   readonly user: string
   readonly clock: Clock
+  /** Of the resource's protocol. */
+  readonly analyzer: SqlAnalyzer
 }
 
 /** Made once per resource and database; shared by its sessions. */
@@ -19,6 +21,6 @@ export type CatalogFactory = (surroundings: CatalogSurroundings) => CatalogSourc
 export function postgresCatalog(
   options: Pick<PostgresCatalogOptions, 'ttlMs' | 'maxEntries' | 'idleMs' | 'timeoutMs'> = {},
 ): CatalogFactory {
-  return ({ open, database, user, clock }) =>
-    createPostgresCatalog({ ...options, open, user, clock, ...(database === undefined ? {} : { database }) })
+  return ({ open, database, user, clock, analyzer }) =>
+    createPostgresCatalog({ ...options, open, user, clock, analyzer, ...(database === undefined ? {} : { database }) })
 }

@@ -182,11 +182,13 @@ export class Gateway {
     let catalog = this.#catalogs.get(key)
     if (catalog === undefined) {
       const { protocol, resource, target, credentials } = entry
-      const housekeeping = housekeepingSession(resource, session.analyzer(protocol.name))
+      const analyzer = session.analyzer(protocol.name)
+      const housekeeping = housekeepingSession(resource, analyzer)
       catalog = entry.catalog({
         database: client.database,
         user: client.user,
         clock: this.#clock,
+        analyzer,
         open: () =>
           guardedStream({
             protocol,

@@ -28,6 +28,7 @@ beforeAll(async () => {
     user: 'catalog',
     database: 'postgres',
     clock,
+    analyzer,
     idleMs: 300,
     open: () => {
       opened++
@@ -150,6 +151,7 @@ describe('a catalogue', () => {
         user: 'catalog',
         database: 'postgres',
         clock,
+        analyzer,
         open: () => guard(housekeepingSession(resource, analyzer)),
       })
       const oid = await oidOf('s.people')
@@ -165,6 +167,7 @@ describe('a catalogue', () => {
       user: 'catalog',
       database: 'no such database',
       clock,
+      analyzer,
       open: () => guard(housekeepingSession(resource, analyzer)),
     })
     await expect(broken.relations([1])).rejects.toThrow('3D000')

@@ -5,6 +5,7 @@ import type {
   Connection,
   Denial,
   Relation,
+  RelationReference,
   Resource,
   SallyportError,
   Side,
@@ -18,8 +19,12 @@ import type { Peer } from './peer.js'
 
 /** Where names of relations come from. */
 export interface CatalogSource {
-  /** Unknown ones are left out. A rejection ends the session that waits. */
-  relations(oids: readonly number[]): Promise<readonly Relation[]>
+  /**
+   * With all that their views are made of. Unknown ones are left out. A rejection ends the session that waits.
+   *
+   * @param names relations of these names; without a schema, those of any
+   */
+  relations(oids: readonly number[], names: readonly RelationReference[]): Promise<readonly Relation[]>
   /** What was looked up may no longer hold. */
   invalidate(): void
 }

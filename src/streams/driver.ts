@@ -7,6 +7,7 @@ import {
   type Denial,
   type ErrorCode,
   type IdentityProof,
+  type RelationReference,
   type Side,
 } from '../core/index.js'
 import type { Judgement, Session } from '../enforcement/types.js'
@@ -312,7 +313,7 @@ export class Driver {
         void this.#startTls(event.side)
         return
       case 'resolve':
-        void this.#resolve(event.oids)
+        void this.#resolve(event.oids, event.names)
         return
       case 'catalogChanged':
         this.#catalogSource()?.invalidate()
@@ -507,11 +508,11 @@ export class Driver {
     return this.#catalog
   }
 
-  async #resolve(oids: readonly number[]): Promise<void> {
+  async #resolve(oids: readonly number[], names: readonly RelationReference[]): Promise<void> {
     try {
       const source = this.#catalogSource()
       // Without a catalogue nothing is known: the connection then treats every column as coming from anywhere.
-      const relations = source === undefined ? [] : await source.relations(oids)
+      const relations = source === undefined ? [] : await source.relations(oids, names)
       if (this.#isFinished) return
       this.#guarded(() => this.#connection.resolved(relations))
     } catch (cause) {

@@ -1,7 +1,21 @@
 import type { Duplex } from 'node:stream'
-import { SallyportError, type Clock, type Relation } from '../core/index.js'
+import { SallyportError, type Clock, type Relation, type RelationReference, type SqlAnalyzer } from '../core/index.js'
 import type { CatalogSource } from './driver-types.js'
+import {
+  type Ask,
+  type BareRelation,
+  MAX_NAMED_RELATIONS,
+  relationsByName,
+  relationsByOid,
+  tableRelatives,
+  viewDefinitions,
+} from './postgres-relations.js'
+import { type Needs, RelationSet } from './relation-set.js'
 import { RowClient } from './row-client.js'
+import { referenceKey, sourceRelations, viewColumns } from './view-columns.js'
+
+/** Views over views are followed so deep. Beyond, they count as not known. */
+const MAX_VIEW_DEPTH = 32
 
 export interface PostgresCatalogOptions {
   /** A stream that PostgreSQL can be spoken on in the clear without a password, such as a guarded stream. */
@@ -10,6 +24,8 @@ export interface PostgresCatalogOptions {
   readonly user: string
   readonly database?: string
   readonly clock: Clock
+  /** Reads the definitions of views. */
+  readonly analyzer: SqlAnalyzer
   /** What was looked up counts for this long. Default 30 000: the time a rename outside this gateway takes to be seen. */
   readonly ttlMs?: number
   /** Relations remembered. Default 10 000, some 10 MB at a hundred columns each. */
@@ -20,22 +36,15 @@ export interface PostgresCatalogOptions {
   readonly timeoutMs?: number
 }
 
-interface Entry {
-  readonly relation: Relation
-  readonly expiresAtUnixMs: number
-}
-
 interface Batch {
   readonly oids: Set<number>
-  readonly done: Promise<ReadonlyMap<number, Relation>>
+  readonly names: Map<string, RelationReference>
+  readonly done: Promise<RelationSet>
 }
 
 /**
- * Names of relations and their columns from PostgreSQL's catalogue, over one side connection that is opened
- * when it is first needed. Look-ups that come while one is under way travel together in the next one.
- *
- * Every name in its query is qualified, operators too: nothing that a user of the database created can stand
- * in for what is meant (CVE-2018-1058, CVE-2025-12819).
+ * Names of relations and their columns from PostgreSQL's catalogue, and what views are made of, over one side connection
+ * that is opened when it is first needed. Look-ups that come while one is under way travel together in the next one.
  */
 export function createPostgresCatalog(options: PostgresCatalogOptions): PostgresCatalog {
   return new PostgresCatalog(options)
@@ -44,11 +53,11 @@ export function createPostgresCatalog(options: PostgresCatalogOptions): Postgres
 export class PostgresCatalog implements CatalogSource {
   readonly #options: PostgresCatalogOptions
   readonly #ttlMs: number
-  readonly #maxEntries: number
-  readonly #entries = new Map<number, Entry>()
+  readonly #known: RelationSet
   /** Counts invalidations: what was asked for before one must not be remembered after it. */
   #generation = 0
   #client: Promise<RowClient> | undefined
+  #serverVersion: string | undefined
   #running: Promise<unknown> | undefined
   #next: Batch | undefined
   #idleTimer: NodeJS.Timeout | undefined
@@ -57,31 +66,20 @@ export class PostgresCatalog implements CatalogSource {
   constructor(options: PostgresCatalogOptions) {
     this.#options = options
     this.#ttlMs = options.ttlMs ?? 30_000
-    this.#maxEntries = options.maxEntries ?? 10_000
+    this.#known = new RelationSet(options.maxEntries ?? 10_000)
   }
 
   /** @throws SallyportError `upstream_unavailable` when the catalogue cannot be read */
-  async relations(oids: readonly number[]): Promise<readonly Relation[]> {
-    const found: Relation[] = []
-    const missing: number[] = []
-    const now = this.#options.clock.nowUnixMs()
-    for (const oid of oids) {
-      const entry = this.#entries.get(oid)
-      if (entry !== undefined && entry.expiresAtUnixMs > now) found.push(entry.relation)
-      else missing.push(oid)
-    }
-    if (missing.length === 0) return found
+  async relations(oids: readonly number[], names: readonly RelationReference[] = []): Promise<readonly Relation[]> {
+    const { relations, missing } = this.#known.gather({ oids, names }, this.#options.clock.nowUnixMs())
+    if (missing === undefined) return relations
     const answer = await this.#enqueue(missing)
-    for (const oid of missing) {
-      const relation = answer.get(oid)
-      if (relation !== undefined) found.push(relation)
-    }
-    return found
+    return [...relations, ...answer.gather(missing, 0).relations]
   }
 
   invalidate(): void {
     this.#generation++
-    this.#entries.clear()
+    this.#known.clear()
     // A batch that has not left yet sees the new state; one under way may not, and is not remembered.
   }
 
@@ -91,50 +89,73 @@ export class PostgresCatalog implements CatalogSource {
     this.#disconnect()
   }
 
-  #enqueue(oids: readonly number[]): Promise<ReadonlyMap<number, Relation>> {
+  #enqueue(needs: Needs): Promise<RelationSet> {
     if (this.#next === undefined) {
-      const wanted = new Set<number>()
+      const oids = new Set<number>()
+      const names = new Map<string, RelationReference>()
       const before = this.#running ?? Promise.resolve()
       const done = before
         .catch(() => {})
         .then(() => {
           this.#next = undefined
-          return this.#lookUp([...wanted])
+          return this.#lookUp({ oids: [...oids], names: [...names.values()] })
         })
-      this.#next = { oids: wanted, done }
+      this.#next = { oids, names, done }
       this.#running = done
       // Whoever asked hears of a failure; the chain itself must not.
       done.catch(() => {})
     }
-    for (const oid of oids) this.#next.oids.add(oid)
+    for (const oid of needs.oids) this.#next.oids.add(oid)
+    for (const name of needs.names) this.#next.names.set(referenceKey(name), name)
     return this.#next.done
   }
 
-  async #lookUp(oids: readonly number[]): Promise<ReadonlyMap<number, Relation>> {
+  /** Level by level: what was asked for, then what its views are made of, and so on. */
+  async #lookUp(asked: Needs): Promise<RelationSet> {
     const generation = this.#generation
-    const rows = await this.#query(lookUpText(oids))
-    const relations = new Map<number, { oid: number; schema: string; name: string; columns: (string | undefined)[] }>()
-    for (const [oidText, schema, name, attribute, column] of rows) {
-      const oid = Number(oidText)
-      if (schema === undefined || name === undefined || !Number.isSafeInteger(oid)) continue
-      let relation = relations.get(oid)
-      if (relation === undefined) relations.set(oid, (relation = { oid, schema, name, columns: [] }))
-      if (attribute !== undefined && column !== undefined) relation.columns[Number(attribute)] = column
-    }
-    if (generation === this.#generation) this.#remember(relations)
-    return relations
-  }
-
-  #remember(relations: ReadonlyMap<number, Relation>): void {
-    const expiresAtUnixMs = this.#options.clock.nowUnixMs() + this.#ttlMs
-    for (const [oid, relation] of relations) {
-      if (this.#entries.size >= this.#maxEntries) {
-        const [oldest] = this.#entries.keys()
-        if (oldest !== undefined) this.#entries.delete(oldest)
+    const found = new RelationSet(Number.POSITIVE_INFINITY)
+    const ask: Ask = (text) => this.#query(text)
+    let needs = asked
+    for (let depth = 0; depth <= MAX_VIEW_DEPTH && found.size <= MAX_NAMED_RELATIONS; depth++) {
+      const byOid = await relationsByOid(ask, needs.oids)
+      const byName = await relationsByName(ask, needs.names)
+      const views = [...byOid, ...(byName ?? [])].filter((relation) => relation.isView)
+      const related = [...byOid, ...(byName ?? [])].filter((relation) => relation.hasRelatives)
+      const definitions = await viewDefinitions(ask, distinctOids(views))
+      const relativesOf = await tableRelatives(ask, distinctOids(related))
+      const complete = (bare: BareRelation): Relation => {
+        const { oid, schema, name, columns } = bare
+        const { analyzer } = this.#options
+        if (bare.isView) {
+          const derived = viewColumns(definitions.get(oid), columns, analyzer, this.#serverVersion)
+          return { oid, schema, name, columns, derived }
+        }
+        return bare.hasRelatives
+          ? { oid, schema, name, columns, relatives: relativesOf(oid) }
+          : { oid, schema, name, columns }
       }
-      this.#entries.delete(oid)
-      this.#entries.set(oid, { relation, expiresAtUnixMs })
+      const added = byOid.map(complete)
+      for (const relation of added) found.add(relation, Number.POSITIVE_INFINITY)
+      const named = byName?.map(complete)
+      for (const name of needs.names) {
+        const matching = named?.filter(
+          (relation) => relation.name === name.name && (name.schema === undefined || relation.schema === name.schema),
+        )
+        // Fails closed: among so many there may be any view.
+        const relations = matching ?? [
+          { oid: 0, schema: name.schema ?? '', name: name.name, columns: [], derived: 'unknown' },
+        ]
+        if (relations.length > 0) found.addNamed(name, relations, Number.POSITIVE_INFINITY)
+      }
+      const wanted = new Map<string, RelationReference>()
+      for (const relation of [...added, ...(named ?? [])]) {
+        for (const name of sourceRelations(relation)) if (!found.hasNamed(name)) wanted.set(referenceKey(name), name)
+      }
+      if (wanted.size === 0) break
+      needs = { oids: [], names: [...wanted.values()] }
     }
+    if (generation === this.#generation) this.#known.addAll(found, this.#options.clock.nowUnixMs() + this.#ttlMs)
+    return found
   }
 
   async #query(text: string): Promise<readonly (readonly (string | undefined)[])[]> {
@@ -174,6 +195,9 @@ export class PostgresCatalog implements CatalogSource {
       client_encoding: 'UTF8',
     })
     await client.query('SET search_path = pg_catalog')
+    // Literals in definitions are written by it, and ours are read by it.
+    await client.query('SET standard_conforming_strings = on')
+    this.#serverVersion = (await client.query('SHOW server_version'))[0]?.[0]
     return client
   }
 
@@ -188,17 +212,6 @@ export class PostgresCatalog implements CatalogSource {
   }
 }
 
-function lookUpText(oids: readonly number[]): string {
-  for (const oid of oids) {
-    if (!Number.isInteger(oid) || oid < 0 || oid > 0xffff_ffff) {
-      throw new SallyportError('internal', 'an object identifier is a number of 32 bits')
-    }
-  }
-  return (
-    'SELECT c.oid, n.nspname, c.relname, a.attnum, a.attname FROM pg_catalog.pg_class c ' +
-    'JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace ' +
-    'LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) c.oid ' +
-    'AND a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped ' +
-    `WHERE c.oid OPERATOR(pg_catalog.=) ANY (ARRAY[${oids.join(',')}]::pg_catalog.oid[])`
-  )
+function distinctOids(relations: readonly BareRelation[]): number[] {
+  return [...new Set(relations.map((relation) => relation.oid))]
 }

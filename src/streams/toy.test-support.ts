@@ -61,7 +61,7 @@ export class ToyConnection implements Connection {
       this.#phase = 'wait'
       this.events.push({ type: 'identify', user: line, isEncrypted: false })
     } else if (line === 'resolve') {
-      this.events.push({ type: 'resolve', oids: [1] })
+      this.events.push({ type: 'resolve', oids: [1], names: [] })
     } else {
       const id = this.#nextId++
       this.held.set(id, line)

@@ -8,6 +8,7 @@ import type {
   IdentityChallenge,
   Obligations,
   Relation,
+  RelationReference,
   SallyportError,
   Side,
   TlsInfo,
@@ -21,7 +22,7 @@ export interface HarnessAnswers {
   readonly admission?: Admission
   readonly credentials?: UpstreamCredentials
   readonly tls?: Partial<Record<Side, TlsInfo>>
-  readonly relations?: (oids: readonly number[]) => readonly Relation[]
+  readonly relations?: (oids: readonly number[], names: readonly RelationReference[]) => readonly Relation[]
   /** A denial refuses, obligations permit, undefined leaves the command waiting. */
   readonly judge?: (command: Command) => Denial | Obligations | undefined
 }
@@ -120,7 +121,7 @@ export class ConnectionHarness {
         return
       }
       case 'resolve':
-        if (handlers.relations !== undefined) connection.resolved(handlers.relations(event.oids))
+        if (handlers.relations !== undefined) connection.resolved(handlers.relations(event.oids, event.names))
         return
       case 'close':
         this.#closed[event.side] ??= event.error ?? 'closed'

@@ -28,6 +28,7 @@ import { catalogTrustAfter, neededLookUps, type PlanRequest } from './results.js
 import { maskDataRow } from './rows.js'
 
 const NO_FORMATS: readonly number[] = []
+const SPARE_BYTES = 1_024
 
 /** A result whose tables have to be looked up before its first row may pass. */
 interface Resolving {
@@ -159,6 +160,8 @@ export class BackendHalf {
     }
     const reader = shared.fromTarget
     if (!reader.fill(frameBytes)) return false
+    // Room for the whole window at once: masked rows are about as long as they were.
+    shared.toClient.writer().reserve(reader.limit - reader.position + SPARE_BYTES)
     this.#maskRow(run, plan, frameBytes)
     if (obligations.maxRows === undefined && obligations.maxBytes === undefined) this.#maskWhole(run, plan)
     return true

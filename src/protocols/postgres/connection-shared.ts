@@ -11,7 +11,7 @@ import {
 } from '../../core/index.js'
 import type { PostgresLimits } from './options.js'
 import { answerOf, type Owed, type Run } from './pipeline.js'
-import type { ResultPlans } from './results.js'
+import type { CatalogTrust, ResultPlans } from './results.js'
 import { SessionState } from './session-state.js'
 import { Names } from './statements.js'
 
@@ -50,6 +50,8 @@ export class Shared {
   hasOpenChange = false
   /** DDL ran in this transaction: what is known of the catalogue changes again when it commits. */
   isCatalogStale = false
+  /** Until the transaction ends. */
+  catalogTrust: CatalogTrust = 'all'
   /** The message of the client that stands at the reader and waits for its verdict. */
   awaitingId: number | undefined
   isClosed = false

@@ -2,12 +2,14 @@ import {
   type ColumnSource,
   outputSources,
   type Relation,
+  type RelationReference,
   type ResultColumn,
   type ResultMasker,
   type RowPlan,
   type SqlStatementFacts,
 } from '../../core/index.js'
 import { type ColumnDescription, decodeRowDescription } from './backend.js'
+import { RelationLineage } from './relation-lineage.js'
 
 /** After this long a plan is made anew: names behind OIDs may have changed by a way that did not pass here. */
 const MAX_PLAN_AGE_MS = 30_000
@@ -36,7 +38,7 @@ export class ResultPlans {
 
   /** A plan made before from the same bytes. `unknown` when there is none. */
   find(request: PlanRequest, nowUnixMs: number): RowPlan | undefined | 'unknown' {
-    if (request.statement === undefined) return 'unknown'
+    if (request.statement === undefined || request.catalogTrust !== 'all') return 'unknown'
     const cached = this.#cached.get(request.statement)
     if (
       cached === undefined ||
@@ -51,22 +53,52 @@ export class ResultPlans {
     return cached.plan
   }
 
-  make(request: PlanRequest, relations: ReadonlyMap<number, Relation>, nowUnixMs: number): RowPlan | undefined {
+  /** Changes with every {@link forget}. */
+  get epoch(): number {
+    return this.#epoch
+  }
+
+  /** @param asked the epoch at which the relations were asked for, and the time now */
+  make(
+    request: PlanRequest,
+    relations: readonly Relation[],
+    asked: { readonly epoch: number; readonly nowUnixMs: number },
+  ): RowPlan | undefined {
     const described = decodeRowDescription(request.description, 0, request.description.length)
-    const columns = described.map((column, index) => resultColumn(request, described.length, column, index, relations))
+    const lineage = new RelationLineage(relations)
+    const columns = described.map((column, index) => resultColumn(request, described.length, column, index, lineage))
     const plan = request.masker.planRows(columns)
-    if (request.statement !== undefined) {
+    // What holds within one transaction alone is nobody else's.
+    if (request.statement !== undefined && request.catalogTrust === 'all') {
       this.#cached.set(request.statement, {
         description: Buffer.from(request.description),
         formats: request.formats,
         masker: request.masker,
         plan,
-        epoch: this.#epoch,
-        madeAtUnixMs: nowUnixMs,
+        epoch: asked.epoch,
+        madeAtUnixMs: asked.nowUnixMs,
       })
     }
     return plan
   }
+}
+
+/**
+ * How far the catalogue, which sees only what is committed, tells what names mean in this transaction. `known`: code that
+ * nobody has seen ran in it, and may have made relations. `tables`: views were made or names were changed in it.
+ */
+export type CatalogTrust = 'all' | 'known' | 'tables'
+
+/** Definitions that make no view and give no relation another name. */
+const HARMLESS_DDL =
+  /^(?:create (?:table|table as|foreign table|index|sequence|statistics|type|domain|function|procedure|trigger)|drop\b.*|alter (?:sequence|function|statistics)|comment|reindex|cluster|truncate|refresh materialized view|select)$/
+
+/** What remains of the trust in the catalogue once this statement has run in a transaction. */
+export function catalogTrustAfter(statement: SqlStatementFacts, before: CatalogTrust): CatalogTrust {
+  if (before === 'tables') return before
+  if (statement.class === 'unknown') return 'known'
+  const defines = statement.class === 'procedural' || (statement.class === 'ddl' && !HARMLESS_DDL.test(statement.verb))
+  return defines ? 'tables' : before
 }
 
 export interface PlanRequest {
@@ -77,45 +109,75 @@ export interface PlanRequest {
   /** Result format codes of Bind, which replace those of the description. Empty: the description's own. */
   readonly formats: readonly number[]
   readonly masker: ResultMasker
+  readonly catalogTrust: CatalogTrust
 }
 
-/** The tables whose columns the description names: what has to be looked up before a plan can be made. */
-export function describedTables(description: Buffer): number[] {
-  const oids = new Set<number>()
-  for (const column of decodeRowDescription(description, 0, description.length)) {
-    if (column.tableOid !== 0) oids.add(column.tableOid)
-  }
-  return [...oids]
+export interface LookUps {
+  readonly oids: readonly number[]
+  readonly names: readonly RelationReference[]
 }
+
+/**
+ * What has to be looked up before a plan can be made: the tables whose columns the description names, and for columns
+ * that it gives no table for, the tables they are made from: any of those may be a view.
+ */
+export function neededLookUps(request: PlanRequest): LookUps {
+  const columns = decodeRowDescription(request.description, 0, request.description.length)
+  const oids = new Set<number>()
+  const names = new Map<string, RelationReference>()
+  const readsSources = request.masker.readsSources !== false && request.catalogTrust !== 'tables'
+  for (const [index, column] of columns.entries()) {
+    if (column.tableOid !== 0) oids.add(column.tableOid)
+    else if (readsSources) {
+      const sources = outputSources(request.statement?.output, index, columns.length, column.name)
+      for (const { schema, table } of sources === 'unknown' ? [] : sources) {
+        if (table === undefined) continue
+        names.set(`${schema ?? ''}\0${table}`, schema === undefined ? { name: table } : { schema, name: table })
+      }
+    }
+  }
+  return { oids: [...oids], names: [...names.values()] }
+}
+
+type Sources = ResultColumn['sources']
 
 function resultColumn(
   request: PlanRequest,
   total: number,
   column: ColumnDescription,
   index: number,
-  relations: ReadonlyMap<number, Relation>,
+  lineage: RelationLineage,
 ): ResultColumn {
   const code =
     request.formats.length === 0 ? column.format : (request.formats[request.formats.length === 1 ? 0 : index] ?? 0)
-  const relation = column.tableOid === 0 ? undefined : relations.get(column.tableOid)
   const described = { name: column.name, type: column.typeOid, format: code === 1 ? 'binary' : 'text' } as const
+  const sources = outputSources(request.statement?.output, index, total, column.name)
+  if (column.tableOid === 0) return { ...described, sources: sourcesByName(sources, request.catalogTrust, lineage) }
+  const relation = lineage.relation(column.tableOid)
+  // A table nobody can look up was made in this transaction: lineage has to do, unless it may be a view.
+  if (relation === undefined) return { ...described, sources: request.catalogTrust === 'all' ? sources : 'unknown' }
+  const isTrusted = relation.derived === undefined || request.catalogTrust !== 'tables'
   // A whole row (`select c from customers c`): the server names the table and no column.
-  if (relation !== undefined && column.columnNumber === 0) {
-    return { ...described, sources: [{ schema: relation.schema, table: relation.name, column: '*' }] }
+  if (column.columnNumber === 0) {
+    return { ...described, sources: isTrusted ? lineage.behind(relation, '*').made : 'unknown' }
   }
-  const origin = relation === undefined ? undefined : originOf(column, relation)
-  return {
-    ...described,
-    sources: outputSources(request.statement?.output, index, total, column.name),
-    ...(origin === undefined ? {} : { origin }),
-  }
-}
-
-/** Undefined for a table nobody can look up (made in this transaction, or temporary): lineage has to do. */
-function originOf(column: ColumnDescription, relation: Relation): ColumnSource | undefined {
   // System columns (ctid, xmin, ...) have negative numbers and their own names.
   const name = column.columnNumber > 0 ? relation.columns[column.columnNumber] : column.name
-  return name === undefined ? undefined : { schema: relation.schema, table: relation.name, column: name }
+  if (name === undefined) return { ...described, sources: relation.derived === undefined ? sources : 'unknown' }
+  const origin = { schema: relation.schema, table: relation.name, column: name }
+  if (relation.derived === undefined && relation.relatives === undefined) return { ...described, origin, sources }
+  const { same, made } = lineage.behind(relation, name)
+  if (isTrusted && made !== 'unknown' && made.length === 0) return { ...described, origin, origins: same, sources }
+  return { ...described, origins: same, sources: isTrusted ? made : 'unknown' }
+}
+
+function sourcesByName(sources: Sources, trust: CatalogTrust, lineage: RelationLineage): Sources {
+  if (sources === 'unknown' || sources.length === 0) return sources
+  if (trust === 'tables') return 'unknown'
+  const isKnown = ({ schema, table }: ColumnSource): boolean =>
+    table === undefined || lineage.knows(schema === undefined ? { name: table } : { schema, name: table })
+  if (trust === 'known' && !sources.every(isKnown)) return 'unknown'
+  return lineage.expand(sources)
 }
 
 function sameFormats(a: readonly number[], b: readonly number[]): boolean {
