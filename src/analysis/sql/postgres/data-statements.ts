@@ -44,8 +44,11 @@ function targetOf(collector: Collector, relation: Fields): Target {
   const table = textOf(relation['relname']) ?? ''
   const schema = textOf(relation['schemaname'])
   const alias = textOf(fieldsOf(relation['alias'])['aliasname'])
-  // Writing to this view calls set_config.
-  if (table === 'pg_settings') collector.unknownEffect()
+  // Writing to this view calls set_config, and which settings it changes depends on its rows: the role may be among them.
+  if (table === 'pg_settings') {
+    collector.unknownEffect()
+    collector.raise('dcl')
+  }
   const item = { name: alias ?? table, columns: tableColumns(schema, table) }
   return { schema, table, item: schema === undefined || alias !== undefined ? item : { ...item, schema } }
 }

@@ -14,7 +14,18 @@ import {
   star,
   unionSources,
 } from './sources.js'
-import { type Fields, fieldsOf, isFields, listOf, namesOf, nodeFields, nodeOf, stringOf, textOf } from './tree.js'
+import {
+  constantOf,
+  type Fields,
+  fieldsOf,
+  isFields,
+  listOf,
+  namesOf,
+  nodeFields,
+  nodeOf,
+  stringOf,
+  textOf,
+} from './tree.js'
 
 /** What the session state says about how names are read. */
 export interface WalkEnvironment {
@@ -245,6 +256,7 @@ export class Walker {
       isOrderedSet ? this.expression(fields['agg_order'], scope, mode) : NO_SOURCES,
     ])
     for (const key of ['agg_order', 'agg_filter', 'over']) this.expression(fields[key], scope, 'predicate')
+    if (name === 'set_config' && setsIdentity(listOf(fields['args'])[0])) this.collector.raise('dcl')
     if (judgement.hazards.length > 0 && LAUNDERING.some((hazard) => judgement.hazards.includes(hazard))) {
       this.collector.launder(sources)
     }
@@ -571,6 +583,13 @@ export class Walker {
 const LAUNDERING = ['notify', 'setting', 'file', 'large-object', 'network', 'dynamic-sql', 'sequence', 'lock'] as const
 /** Functions whose result does not come from their arguments. */
 const OPAQUE = ['dynamic-sql', 'file', 'large-object', 'network'] as const
+
+/** Whether set_config may do what SET ROLE does: the name of the setting says so, or is not known from the text. */
+function setsIdentity(name: unknown): boolean {
+  const cast = nodeFields(name, 'TypeCast')
+  const setting = constantOf(cast === undefined ? name : cast['arg'])
+  return typeof setting !== 'string' || /^(?:role|session_authorization)$/i.test(setting)
+}
 
 function isKnownHazard(name: string): boolean {
   return judgeFunction(name).hazards.length > 0
