@@ -19,6 +19,11 @@ export interface Question {
   readonly [argument: string]: string | number | boolean
 }
 
+const running = new Set<Child>()
+process.once('exit', () => {
+  for (const child of running) child.process.kill('SIGKILL')
+})
+
 /** One of our own programs in a process of its own, so that its CPU time and memory are its own. */
 export class Child {
   readonly process: ChildProcess
@@ -35,8 +40,8 @@ export class Child {
     nodeOptions: readonly string[] = [],
   ): Promise<{ child: Child; ready: Answer }> {
     const forked = fork(file, [JSON.stringify(config)], { execArgv: [...nodeOptions], stdio: 'inherit' })
-    process.once('exit', () => forked.kill('SIGKILL'))
     const child = new Child(forked)
+    running.add(child)
     return { child, ready: await child.#answer(0) }
   }
 
@@ -51,6 +56,7 @@ export class Child {
   }
 
   async stop(): Promise<void> {
+    running.delete(this)
     if (this.process.exitCode !== null || this.process.signalCode !== null) return
     const gone = once(this.process, 'exit')
     this.process.kill('SIGKILL')

@@ -30,6 +30,11 @@ export async function profileGateway(world: World, print: (text: string) => void
       await world.reader.ask(query)
     })
   }
+  const connects = { ask: 'connects', port, user: contender.user, database: DATABASE, count: 1_500, clients: 4 }
+  await world.reader.ask(connects)
+  await profiled(child, 'connects', print, async () => {
+    await world.reader.ask(connects)
+  })
 }
 
 async function profiled(
@@ -47,24 +52,42 @@ async function profiled(
   print(`== ${title}: self time, share of what is spent outside the kernel\n${selfTimes(profile)}\n\n`)
 }
 
+/** Two lists: self time by function, and by source file with what the file's functions call outside of the sources. */
 function selfTimes(profile: Profiler.Profile): string {
   const times = new Map<number, number>()
   for (const [index, id] of (profile.samples ?? []).entries()) {
     times.set(id, (times.get(id) ?? 0) + (profile.timeDeltas?.[index] ?? 0))
   }
+  const nodes = new Map(profile.nodes.map((node) => [node.id, node]))
   const byPlace = new Map<string, number>()
-  let busy = 0
-  for (const node of profile.nodes) {
-    const us = times.get(node.id) ?? 0
-    if (KERNEL.has(node.callFrame.functionName)) continue
-    busy += us
+  const byFile = new Map<string, number>()
+  const add = (sums: Map<string, number>, name: string, us: number): void =>
+    void sums.set(name, (sums.get(name) ?? 0) + us)
+  // The owner of a node is the source file that called it, however deep.
+  const visit = (id: number, owner: string): void => {
+    const node = nodes.get(id)
+    if (node === undefined) return
+    const us = times.get(id) ?? 0
     const place = placeOf(node.callFrame)
-    byPlace.set(place, (byPlace.get(place) ?? 0) + us)
+    const file =
+      /\b(src\/.*):\d+$/.exec(place)?.[1] ??
+      (node.callFrame.functionName === '(garbage collector)' ? 'garbage collector' : owner)
+    if (us > 0 && !KERNEL.has(node.callFrame.functionName)) {
+      add(byPlace, place, us)
+      add(byFile, file, us)
+    }
+    for (const child of node.children ?? []) visit(child, file)
   }
-  return [...byPlace]
+  visit(profile.nodes[0]?.id ?? 0, 'node, before it calls us')
+  return `${shares(byPlace)}\n\n${shares(byFile)}`
+}
+
+function shares(sums: ReadonlyMap<string, number>): string {
+  const total = [...sums.values()].reduce((sum, us) => sum + us, 0)
+  return [...sums]
     .sort(([, left], [, right]) => right - left)
     .slice(0, SHOWN)
-    .map(([place, us]) => `${((us / busy) * 100).toFixed(1).padStart(5)} %  ${place}`)
+    .map(([name, us]) => `${((us / total) * 100).toFixed(1).padStart(5)} %  ${name}`)
     .join('\n')
 }
 
