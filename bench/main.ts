@@ -1,6 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
-import { describeMachine, loadWarning } from './machine.js'
+import { describeMachine, load, loadWarning } from './machine.js'
 import { type BenchOptions, readOptions, USAGE } from './options.js'
 import { pgBouncerVersion } from './pgbouncer.js'
 import { profileGateway } from './profile.js'
@@ -41,6 +41,8 @@ async function main(): Promise<void> {
   }
   if (options.isProfile) await withWorld(options, (world) => profileGateway(world, print))
   else await measure(options, show)
+  head.push(`load average at the end ${load()}; this alone makes about 3 of it on two cores`)
+  print(`${head.at(-1) ?? ''}\n`)
   const { markdownFile } = options
   if (markdownFile !== undefined) {
     const lines = head.map((line) => `- ${line}`)
