@@ -1,18 +1,7 @@
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import * as m from '../../../src/protocols/postgres/messages.js'
-import {
-  bind,
-  cellsOf,
-  errorFields,
-  execute,
-  frame,
-  int16,
-  int32,
-  typesOf,
-  Wire,
-  type WireMessage,
-} from '../../support/wire.js'
+import { bind, cellsOf, execute, frame, int16, int32, typesOf, Wire, type WireMessage } from '../../support/wire.js'
 import { attack, fateOf, leaks, startWorld, type Tapped, tap, WAYS, type World } from './support.js'
 
 let world: World
@@ -41,9 +30,6 @@ const alive = async ({ wire, bytes }: Tapped): Promise<void> => {
   expect(leaks(bytes())).toEqual([])
   wire.close()
 }
-
-const oidOf = async (name: string): Promise<number> =>
-  ((await world.truth(`select '${name}'::regproc::oid::int`)) as [[number]])[0][0]
 
 describe('PG-1 calls by number', () => {
   const CALLS = [

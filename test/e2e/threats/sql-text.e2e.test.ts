@@ -319,7 +319,7 @@ const FORBIDDEN = /secret|ssn|vvvv/i
 
 describe('texts that a filter reads otherwise than the server', () => {
   for (const [line, texts] of Object.entries(REVEALING)) {
-    describe(line, () => {
+    describe(`${line}`, () => {
       for (const text of texts) {
         it(`${line.slice(0, line.indexOf(' '))} ${JSON.stringify(text.length > 90 ? `${text.slice(0, 90)}...` : text)}`, async () => {
           const isView = /secret_like|vvvv/i.test(text)
@@ -350,7 +350,7 @@ describe('texts that a filter reads otherwise than the server', () => {
   }
 
   for (const [line, texts] of Object.entries({ ...STACKED, ...DYNAMIC })) {
-    describe(line, () => {
+    describe(`${line}`, () => {
       for (const text of texts) {
         it(`${line.slice(0, line.indexOf(' '))} ${JSON.stringify(text.length > 90 ? `${text.slice(0, 90)}...` : text)}`, async () => {
           const mark = await world.mark()

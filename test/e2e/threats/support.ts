@@ -42,6 +42,7 @@ const SUBJECTS: readonly Subject[] = [
   { id: 'masked', type: 'agent', groups: ['agents'] },
   { id: 'strict', type: 'agent', groups: ['agents'] },
   { id: 'clerk', type: 'human', groups: ['staff'] },
+  { id: 'pinned', type: 'agent', groups: ['agents'] },
 ]
 
 const HAZARDS = ['dynamic-sql', 'file', 'program', 'network', 'admin', 'large-object', 'sleep', 'lock'] as const
@@ -82,6 +83,7 @@ export const RULES: readonly Rule[] = [
     effect: 'allow',
     match: { subjects: 'masked', classes: ['read', 'transaction', 'session', 'write', 'ddl'] },
     mask: MASKS,
+    recordLevel: 'full',
   },
   // Masks paired with the rules that the documentation asks for.
   {
@@ -126,6 +128,16 @@ export const RULES: readonly Rule[] = [
     effect: 'hold',
     match: { subjects: 'clerk', classes: 'write' },
     hold: { timeoutMs: 5_000 },
+  },
+  {
+    id: 'pinned-read',
+    effect: 'allow',
+    match: { subjects: 'pinned', classes: ['read', 'session'], tables: [{ tables: 'public.item', access: 'read' }] },
+  },
+  {
+    id: 'pinned-no-table',
+    effect: 'allow',
+    match: { subjects: 'pinned', classes: ['read', 'transaction', 'session'], not: { tables: '*' } },
   },
   // For all.
   { id: 'all-no-mass-writes', effect: 'deny', match: { missingWhere: true }, message: 'a WHERE clause is missing' },
@@ -477,7 +489,7 @@ export const LAUNDRIES: Readonly<Record<string, Script>> = {
  */
 export async function attack(
   world: World,
-  user: string | 'direct',
+  user: string,
   text: string,
   ways: Readonly<Record<string, Script>>,
 ): Promise<{ outcomes: Outcome[]; bytes: Buffer }> {
