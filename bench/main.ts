@@ -41,7 +41,7 @@ async function main(): Promise<void> {
   }
   if (options.isProfile) await withWorld(options, (world) => profileGateway(world, print))
   else await measure(options, show)
-  head.push(`load average at the end ${load()}; this alone makes about 3 of it on two cores`)
+  head.push(`load average at the end ${load()}, our own work included`)
   print(`${head.at(-1) ?? ''}\n`)
   const { markdownFile } = options
   if (markdownFile !== undefined) {
