@@ -246,6 +246,7 @@ export class BackendHalf {
       case Backend.NoData:
         if (head.kind !== 'describe') throw unexpected(type)
         head.target.description = 'none'
+        head.target.described = head.at
         return this.#settle(head.isOwn, start, end)
       case Backend.RowDescription:
         return this.#rowDescription(head, start, end)
@@ -308,6 +309,7 @@ export class BackendHalf {
     const { bytes } = shared.fromTarget
     if (head.kind === 'describe') {
       head.target.description = Buffer.from(bytes.subarray(start, end))
+      head.target.described = head.at
       this.#passNames(head.isOwn, start, end)
       shared.owed.shift()
       this.#lift(head)
@@ -347,7 +349,7 @@ export class BackendHalf {
     const masker = run.obligations.masker
     if (target === undefined || masker === undefined) throw unexpected(Backend.DataRow)
     const own = target.description
-    const inherited = 'statement' in target ? target.statement?.description : undefined
+    const inherited = 'inherited' in target ? target.inherited : undefined
     const description = own ?? inherited
     if (description === undefined || description === 'none') {
       throw this.#shared.upstreamViolation('the target sent rows of a portal that returns none')
@@ -496,6 +498,7 @@ export class BackendHalf {
     const shared = this.#shared
     const { bytes } = shared.fromTarget
     const fields = decodeErrorFields(bytes, start, end)
+    shared.meaningMayHaveChanged()
     const isFatal = fields.V === 'FATAL' || fields.V === 'PANIC' || fields.S === 'FATAL' || fields.S === 'PANIC'
     const head = shared.owed.peek()
     const masked = this.#maskText(bytes, start, end)

@@ -348,6 +348,7 @@ export class FrontendHalf {
       state: shared.state.current,
       survivesTransaction: false,
       segment: shared.segmentsSent,
+      inherited: run.obligations.masker === undefined ? undefined : this.#rememberedOf(statement),
       description: undefined,
       run,
     }
@@ -357,6 +358,19 @@ export class FrontendHalf {
     this.#forward(awaiting.frameBytes)
   }
 
+  /**
+   * The description of a statement, while it is sure to be that of what is bound to it now. The server plans anew whenever
+   * names have got another meaning, and tells nobody that the columns come from elsewhere.
+   */
+  #rememberedOf(statement: Statement): Buffer | 'none' | undefined {
+    const shared = this.#shared
+    const { description, described: at } = statement
+    // An earlier segment that fails takes back what it changed, and nobody has heard of that yet.
+    if (description === undefined || at === undefined || shared.areNamesOpen || at.meaning !== shared.meaning)
+      return undefined
+    return shared.context.clock.nowUnixMs() - at.atUnixMs > MAX_DESCRIPTION_AGE_MS ? undefined : description
+  }
+
   /** 'D': Byte 'S' or 'P', String name. */
   #describe(start: number, end: number, frameBytes: number): boolean {
     const shared = this.#shared
@@ -364,7 +378,7 @@ export class FrontendHalf {
     const target = kind === 'S' ? shared.names.statements.get(name) : shared.names.portals.get(name)
     if (target === undefined) return this.#unknown(kind, name, frameBytes)
     if (shared.isOpen(target)) return false
-    shared.owed.push({ kind: 'describe', target, isOwn: false })
+    shared.owed.push({ kind: 'describe', target, at: shared.describedNow(), isOwn: false })
     this.#forward(frameBytes)
     return true
   }
@@ -422,16 +436,16 @@ export class FrontendHalf {
       const target = described(copy.describeText, portal.facts)
       run.described = target
       shared.owed.push(ownParse(RESERVED_STATEMENT, target))
-      shared.owed.push({ kind: 'describe', target, isOwn: true })
+      shared.owed.push({ kind: 'describe', target, at: shared.describedNow(), isOwn: true })
       shared.owed.push({ kind: 'close', isOwn: true })
       shared.toTarget.send(parse(RESERVED_STATEMENT, copy.describeText))
       shared.toTarget.send(describe('S', RESERVED_STATEMENT))
       shared.toTarget.send(closeMessage('S', RESERVED_STATEMENT))
       return
     }
-    const isKnown = portal.description !== undefined || portal.statement?.description !== undefined
+    const isKnown = portal.description !== undefined || portal.inherited !== undefined
     if (isKnown || returnsNothing(portal.facts) || this.#isDescribeOwed(portal)) return
-    shared.owed.push({ kind: 'describe', target: portal, isOwn: true })
+    shared.owed.push({ kind: 'describe', target: portal, at: shared.describedNow(), isOwn: true })
     shared.toTarget.send(describe('P', name))
   }
 
@@ -440,7 +454,7 @@ export class FrontendHalf {
     for (let i = owed.length - 1; i >= 0; i--) {
       const item = owed.at(i) as Owed
       if (item.kind === 'sync') return false
-      if (item.kind === 'describe' && (item.target === portal || item.target === portal.statement)) return true
+      if (item.kind === 'describe' && item.target === portal) return true
     }
     return false
   }
@@ -485,7 +499,7 @@ export class FrontendHalf {
       const target = described(copy.describeText, run.facts)
       const lastOwed: Owed = { kind: 'sync', isOwn: true }
       shared.owed.push(ownParse('', target))
-      shared.owed.push({ kind: 'describe', target, isOwn: true })
+      shared.owed.push({ kind: 'describe', target, at: shared.describedNow(), isOwn: true })
       shared.owed.push(lastOwed)
       shared.toTarget.send(parse('', copy.describeText))
       shared.toTarget.send(describe('S', ''))
@@ -540,6 +554,7 @@ export class FrontendHalf {
 
   #ran(facts: SqlFacts, isOpen: boolean): void {
     if (facts.class === 'read') return
+    this.#shared.meaningMayHaveChanged()
     this.#shared.hasPendingChange = true
     if (isOpen) this.#shared.hasOpenChange = true
   }
@@ -777,6 +792,8 @@ export class FrontendHalf {
   }
 }
 
+/** Other sessions may change a view's meaning: as long as the plans of masks are kept. */
+const MAX_DESCRIPTION_AGE_MS = 30_000
 /** Describe, Execute and Close carry one name; the rest nothing. */
 const MAX_SMALL_MESSAGE_BYTES = 10_000
 const FLUSH = flush()

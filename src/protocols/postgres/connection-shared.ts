@@ -10,7 +10,7 @@ import {
   type TextMasker,
 } from '../../core/index.js'
 import type { PostgresLimits } from './options.js'
-import { answerOf, type Owed, type Run } from './pipeline.js'
+import { answerOf, type DescribedAt, type Owed, type Run } from './pipeline.js'
 import type { CatalogTrust, ResultPlans } from './results.js'
 import { SessionState } from './session-state.js'
 import { Names } from './statements.js'
@@ -73,6 +73,23 @@ export class Shared {
   isOpen(named: { readonly segment?: number }): boolean {
     const { segment } = named
     return segment !== undefined && segment < this.segmentsSent && segment >= this.segmentsAnswered
+  }
+
+  #changes = 0
+
+  /** Stays as it is only while the names in a text cannot have got another meaning. */
+  get meaning(): number {
+    // Both only grow: the sum is the same only where both are.
+    return this.#changes + this.plans.epoch
+  }
+
+  /** Something ran that may have changed settings, or an error took such a change back. */
+  meaningMayHaveChanged(): void {
+    this.#changes++
+  }
+
+  describedNow(): DescribedAt {
+    return { meaning: this.meaning, atUnixMs: this.context.clock.nowUnixMs() }
   }
 
   get textMasker(): TextMasker | undefined {

@@ -63,6 +63,14 @@ export interface Statement {
   readonly segment?: number
   /** The body of its RowDescription; `none` after NoData; undefined while not described. */
   description: Buffer | 'none' | undefined
+  /** When that was asked for: what `Shared.meaning` was then. */
+  described?: DescribedAt
+}
+
+/** A description tells what names meant then. Later the same text can read other tables. */
+export interface DescribedAt {
+  readonly meaning: number
+  readonly atUnixMs: number
 }
 
 /** A portal by Bind, or a cursor by DECLARE. */
@@ -76,7 +84,10 @@ export interface Portal {
   readonly survivesTransaction: boolean
   /** The segment it was bound in. Undefined as in {@link Statement}. */
   readonly segment?: number
+  /** What was known of its statement's columns when it was bound, where nothing can have changed since. */
+  readonly inherited?: Buffer | 'none' | undefined
   description: Buffer | 'none' | undefined
+  described?: DescribedAt
   run: Run
 }
 
@@ -100,7 +111,12 @@ export type Owed =
       readonly isOwn: boolean
     }
   | { readonly kind: 'bind'; readonly name: string; readonly previous: Portal | undefined; readonly portal: Portal }
-  | { readonly kind: 'describe'; readonly target: Statement | Portal; readonly isOwn: boolean }
+  | {
+      readonly kind: 'describe'
+      readonly target: Statement | Portal
+      readonly at: DescribedAt
+      readonly isOwn: boolean
+    }
   | { readonly kind: 'execute'; readonly portal: Portal; readonly run: Run }
   | {
       readonly kind: 'close'
