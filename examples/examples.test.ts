@@ -1,6 +1,6 @@
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { createReadStream, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { chmodSync, createReadStream, existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -9,6 +9,8 @@ import { afterAll, describe, expect, it } from 'vitest'
 import { verifyRecording } from '../src/recording/index.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'sallyport-examples-'))
+// As root the server runs as somebody else, who must be able to enter.
+chmodSync(folder, 0o711)
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
 
 describe('the example in the same process', () => {
@@ -28,10 +30,10 @@ describe('the reference gateway', () => {
   it('starts, serves, lets a person approve, stops on a signal, and leaves records that verify', {
     timeout: 60_000,
   }, async () => {
-    const program = join(import.meta.dirname, 'gateway/main.ts')
     const recordings = join(folder, 'recordings')
-    const args = ['--import', 'tsx', program, '--port', '0', '--approvals-port', '0', '--recordings', recordings]
-    const child = spawn(process.execPath, args)
+    const databases = join(folder, 'database')
+    const options = ['--port', '0', '--approvals-port', '0', '--recordings', recordings, '--data-dir', databases]
+    const child = spawn('npm', ['start', '--', ...options], { cwd: join(import.meta.dirname, '..') })
     let out = ''
     child.stdout.on('data', (chunk) => {
       out += String(chunk)
@@ -67,6 +69,9 @@ describe('the reference gateway', () => {
     const exited = once(child, 'exit')
     child.kill('SIGINT')
     expect((await exited)[0]).toBe(0)
+    // The server removes it when it ends in order.
+    expect(existsSync(join(databases, 'db/PG_VERSION'))).toBe(true)
+    expect(existsSync(join(databases, 'db/postmaster.pid'))).toBe(false)
     const files = readdirSync(recordings).filter((name) => name.endsWith('.jsonl'))
     expect(files.length).toBe(1)
     for (const file of files) {

@@ -3,10 +3,10 @@ import { readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { createMemoryBroker } from '../../src/approval/index.js'
 import { createPostgresAnalyzer } from '../../src/analysis/sql/postgres/index.js'
-import { Secret, type Clock, type Resource, type Schedule, type Subject } from '../../src/core/index.js'
+import { Secret, type Resource, type Subject } from '../../src/core/index.js'
 import { staticCredentials } from '../../src/credentials/index.js'
 import { createEnforcer } from '../../src/enforcement/index.js'
-import { createGateway, openFileRecordStore, postgresCatalog, type Target } from '../../src/gateway/index.js'
+import { createGateway, openFileRecordStore, postgresCatalog, system, type Target } from '../../src/gateway/index.js'
 import { staticUsers } from '../../src/identity/index.js'
 import { createMasking } from '../../src/masking/index.js'
 import { loadPolicy } from '../../src/policy/index.js'
@@ -40,26 +40,19 @@ async function main(): Promise<void> {
   const policyFile = options.policyFile ?? join(import.meta.dirname, 'policy.yaml')
   const policy = loadPolicy(readFileSync(policyFile, 'utf8'), { fileName: shown(policyFile) })
 
-  const clock: Clock = { nowUnixMs: () => Date.now() }
-  const schedule: Schedule = (delayMs, callback) => {
-    const timer = setTimeout(callback, delayMs)
-    return () => clearTimeout(timer)
-  }
   const agentPassword = randomBytes(9).toString('base64url')
   const approverToken = randomBytes(18).toString('base64url')
 
-  const store = await openFileRecordStore({ directory: options.recordings, clock })
+  const store = await openFileRecordStore({ directory: options.recordings, clock: system.clock })
   const upstream = await startUpstream(options)
-  const broker = createMemoryBroker({ clock, schedule, randomBytes })
+  const broker = createMemoryBroker(system)
   const enforcer = createEnforcer({
+    ...system,
     policy,
     analyzers: { postgres: await createPostgresAnalyzer() },
     masking: createMasking({ key: new Secret(randomBytes(32)) }),
-    recorder: createRecorder({ store, clock, schedule }),
+    recorder: createRecorder({ ...system, store }),
     broker,
-    clock,
-    schedule,
-    randomBytes,
     software: 'sallyport example gateway',
   })
   const gateway = createGateway({
@@ -162,15 +155,16 @@ async function startUpstream(options: ExampleOptions): Promise<Upstream> {
 }
 
 function stopSignal(): Promise<void> {
+  // A closed terminal sends SIGHUP, and takes nothing more of what we say.
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
+  process.stdout.on('error', () => undefined)
   return new Promise((resolve) => {
     const stop = (): void => {
       // A second signal ends the process as if nobody listened.
-      process.off('SIGINT', stop)
-      process.off('SIGTERM', stop)
+      for (const signal of signals) process.off(signal, stop)
       resolve()
     }
-    process.on('SIGINT', stop)
-    process.on('SIGTERM', stop)
+    for (const signal of signals) process.on(signal, stop)
   })
 }
 

@@ -3,9 +3,9 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { createMemoryBroker } from '../../src/approval/index.js'
 import { createPostgresAnalyzer } from '../../src/analysis/sql/postgres/index.js'
-import { Secret, type Clock, type Resource, type Schedule, type Subject } from '../../src/core/index.js'
+import { Secret, type Resource, type Subject } from '../../src/core/index.js'
 import { createEnforcer } from '../../src/enforcement/index.js'
-import { targetTransport } from '../../src/gateway/index.js'
+import { system, targetTransport } from '../../src/gateway/index.js'
 import { createMasking } from '../../src/masking/index.js'
 import { loadPolicy } from '../../src/policy/index.js'
 import { postgres } from '../../src/protocols/postgres/index.js'
@@ -26,27 +26,20 @@ const PERSON: Subject = { id: 'bob', type: 'human', groups: ['data-owners'] }
 
 /** The host of an agent: it holds the password and the policy, and hands the agent a stream. */
 async function main(): Promise<void> {
-  const clock: Clock = { nowUnixMs: () => Date.now() }
-  const schedule: Schedule = (delayMs, callback) => {
-    const timer = setTimeout(callback, delayMs)
-    return () => clearTimeout(timer)
-  }
   say('host', 'starting an embedded PostgreSQL (a few seconds)')
   const database = await startDemoDatabase({ dataDir: undefined, isKept: false, log: (line) => say('host', line) })
 
   const policyFile = join(import.meta.dirname, '../gateway/policy.yaml')
-  const broker = createMemoryBroker({ clock, schedule, randomBytes })
+  const broker = createMemoryBroker(system)
   const store = new MemoryRecordStore()
   const analyzer = await createPostgresAnalyzer()
   const enforcer = createEnforcer({
+    ...system,
     policy: loadPolicy(readFileSync(policyFile, 'utf8'), { fileName: 'policy.yaml' }),
     analyzers: { postgres: analyzer },
     masking: createMasking({ key: new Secret(randomBytes(32)) }),
-    recorder: createRecorder({ store, clock, schedule }),
+    recorder: createRecorder({ ...system, store }),
     broker,
-    clock,
-    schedule,
-    randomBytes,
   })
 
   // A person would read this in a chat or a queue. Here one is played by four lines.
@@ -64,7 +57,7 @@ async function main(): Promise<void> {
   const catalog = createPostgresCatalog({
     user: 'catalogue',
     database: database.database,
-    clock,
+    clock: system.clock,
     analyzer,
     open: () => guardedStream({ protocol, session: housekeepingSession(RESOURCE, analyzer), ...target, credentials }),
   })

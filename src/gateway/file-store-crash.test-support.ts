@@ -4,18 +4,11 @@ import { writeSync } from 'node:fs'
 import { createRecorder } from '../recording/index.js'
 import { command, header } from '../recording/recording.test-support.js'
 import { openFileRecordStore } from './file-store.js'
+import { system } from './system.js'
 
 const [directory = '', sessionId = ''] = process.argv.slice(2)
-const clock = { nowUnixMs: (): number => Date.now() }
-const store = await openFileRecordStore({ directory, clock })
-const recorder = createRecorder({
-  store,
-  clock,
-  schedule: (delayMs, run) => {
-    const timer = setTimeout(run, delayMs)
-    return () => clearTimeout(timer)
-  },
-})
+const store = await openFileRecordStore({ directory, clock: system.clock })
+const recorder = createRecorder({ ...system, store })
 const session = recorder.open(header(sessionId))
 
 async function work(first: number, step: number): Promise<void> {

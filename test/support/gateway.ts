@@ -17,6 +17,7 @@ import {
   type GatewayLimits,
   type ListenerTls,
   postgresCatalog,
+  system,
   type TargetTls,
 } from '../../src/gateway/index.js'
 import { staticUsers } from '../../src/identity/index.js'
@@ -61,11 +62,6 @@ export interface TestGateway {
 
 export const ALLOW_ALL: Rule = { id: 'allow-all', effect: 'allow', evenIfUnparsed: true }
 
-const schedule: Schedule = (delayMs, callback) => {
-  const timer = setTimeout(callback, delayMs)
-  return () => clearTimeout(timer)
-}
-
 let analyzer: Promise<SqlAnalyzer> | undefined
 
 /** The whole stack in front of a real server, on a free port of the loopback. */
@@ -73,20 +69,17 @@ export async function startGateway(options: TestGatewayOptions): Promise<TestGat
   const { server, database = 'postgres' } = options
   const resource: Resource = { name: 'shop', protocol: 'postgres', tags: { environment: 'test' } }
   const subject: Subject = { id: AGENT.user, type: 'agent', groups: ['agents'] }
-  const clock = { nowUnixMs: () => Date.now() }
   const store = options.store ?? new MemoryRecordStore()
-  const broker = createMemoryBroker({ clock, schedule, randomBytes })
+  const broker = createMemoryBroker(system)
   const enforcer = createEnforcer({
+    ...system,
     policy: createPolicy({ rules: options.rules ?? [ALLOW_ALL] }),
     analyzers: { postgres: await (analyzer ??= createPostgresAnalyzer()) },
     masking: createMasking({ key: new Secret(new Uint8Array(32).fill(7)) }),
     broker,
-    clock,
-    schedule,
-    randomBytes,
     ...(options.isRecording === false
       ? {}
-      : { recorder: createRecorder({ store, durability: options.durability ?? 'batch', clock, schedule }) }),
+      : { recorder: createRecorder({ ...system, store, durability: options.durability ?? 'batch' }) }),
     ...options.enforcer,
   })
   const gateway = createGateway({

@@ -1,4 +1,4 @@
-import { openFileRecordStore } from '../../src/gateway/index.js'
+import { openFileRecordStore, system } from '../../src/gateway/index.js'
 import type { Durability } from '../../src/recording/index.js'
 import { ALLOW_ALL, startGateway } from './gateway.js'
 import type { PostgresServer } from './postgres.js'
@@ -8,7 +8,7 @@ import type { PostgresServer } from './postgres.js'
  * the server as JSON, the directory, the durability. Prints one line of JSON: its port, and what it found left open.
  */
 const [serverJson = '{}', directory = '', durability = 'durable'] = process.argv.slice(2)
-const store = await openFileRecordStore({ directory, clock: { nowUnixMs: () => Date.now() } })
+const store = await openFileRecordStore({ directory, clock: system.clock })
 const gateway = await startGateway({
   server: JSON.parse(serverJson) as PostgresServer,
   rules: [ALLOW_ALL, { id: 'no-forbidden', effect: 'deny', match: { text: 'forbidden' } }],
