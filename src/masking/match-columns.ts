@@ -75,9 +75,20 @@ function agreementWith(column: ResultColumn, spec: CompiledSpec): Agreement {
 
 /** How far a mask's names and this source agree. */
 export function agree(source: ColumnSource, spec: CompiledSpec): Agreement {
+  if (holdsSamples(source)) return 'possible'
   const schema = spec.schema(source.schema)
   const table = spec.table(source.table)
   const column = source.column === '*' ? 'possible' : spec.column(source.column)
   if (schema === 'no' || table === 'no' || column === 'no') return 'no'
   return schema === 'exact' && table === 'exact' && column === 'exact' ? 'exact' : 'possible'
+}
+
+/** Columns of the catalogue in which ANALYZE keeps values of every table. */
+const SAMPLES = /^(?:\*|stavalues\d|most_common_|histogram_bounds|range_|stxdmcv|stxdexpr)/
+
+/** Whether this is a place where the server itself puts values of other tables: its statistics, and long values. */
+function holdsSamples({ schema, table, column }: ColumnSource): boolean {
+  if (schema === 'pg_toast') return column === 'chunk_data' || column === '*'
+  if (table === undefined || (schema !== undefined && schema !== 'pg_catalog')) return false
+  return /^pg_(?:stats|statistic)/.test(table) && SAMPLES.test(column)
 }

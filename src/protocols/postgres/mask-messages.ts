@@ -35,7 +35,8 @@ export function maskErrorOrNotice(
   if (type !== Backend.ErrorResponse && type !== Backend.NoticeResponse) {
     throw new SallyportError('internal', 'expected the header of an error or notice before its body')
   }
-  const isWithheld = exposure === 'all' && !isAboutText(buffer, start, end)
+  const isWithheld =
+    exposure === 'all' ? !isAboutText(buffer, start, end) : exposure === 'detail' && hasRunCode(buffer, start, end)
   const rewriter = new Rewriter(buffer, start, end, type, masker, 'ErrorResponse')
   const body = rewriter.body
   for (let letter = body.u8(); letter !== 0; letter = body.u8()) {
@@ -61,6 +62,19 @@ function isAboutText(buffer: Buffer, start: number, end: number): boolean {
     body.skipString()
   }
   return hasPosition
+}
+
+/** Whether code of the database wrote the message, such as a trigger that was given the row: it says where it stood. */
+function hasRunCode(buffer: Buffer, start: number, end: number): boolean {
+  const body = new BodyReader(buffer, start, end, 'ErrorResponse', 'upstream_protocol_violation')
+  for (let letter = body.u8(); letter !== 0; letter = body.u8()) {
+    const from = body.position
+    const nul = body.skipString()
+    // Where in a COPY's data the server stood is the client's own text.
+    if (letter === 0x71 || (letter === 0x57 && buffer.toString('latin1', from, Math.min(nul, from + 5)) !== 'COPY '))
+      return true
+  }
+  return false
 }
 
 /** Masks channel and payload of a NotificationResponse. @see maskErrorOrNotice */
