@@ -22,6 +22,8 @@ import type { Peer } from './peer.js'
  */
 const MAX_BACKLOG_BYTES = 65_536
 
+const GONE: Denial = { reason: 'withdrawn', message: 'the connection is gone' }
+
 /** What one held command's `inform` needs to know. Reused from command to command until one of them has to wait. */
 interface Informant {
   commandId: number
@@ -63,6 +65,8 @@ export class Driver {
   #isUpstreamClosing = false
   #isDownstreamClosed = false
   #isUpstreamClosed = false
+  /** The connection itself failed: it is not asked for anything any more. */
+  #isBroken = false
   #error: SallyportError | undefined
   #endReason: string | undefined
 
@@ -220,12 +224,7 @@ export class Driver {
     this.#upstream?.destroy()
     this.#isDownstreamClosed = true
     this.#isUpstreamClosed = true
-    if (!this.#isPumping && error?.code !== 'internal') {
-      // For the record: what was running hears that it was interrupted.
-      this.#connection.end('downstream')
-      this.#connection.end('upstream')
-      this.#pump()
-    }
+    if (error?.code === 'internal') this.#isBroken = true
     this.#settle()
   }
 
@@ -593,6 +592,12 @@ export class Driver {
   #settle(): void {
     if (this.#isFinished || !this.#isDownstreamClosed) return
     if (!this.#isUpstreamClosed && this.#upstream !== undefined) return
+    // For the record: what was running hears that it was interrupted. Nobody is left to be told anything.
+    if (!this.#isBroken) {
+      this.#connection.shutdown(GONE)
+      this.#pump()
+    }
+    if (this.#isFinished) return
     this.#isFinished = true
     const reason = this.#endReason ?? this.#error?.message ?? 'the client disconnected'
     const session = this.#session

@@ -22,7 +22,7 @@ import { isAsciiSafeEncoding } from './encodings.js'
 import { maskErrorOrNotice, maskNotification, maskParameterStatus, maskRowDescriptionNames } from './mask-messages.js'
 import { Backend } from './message-types.js'
 import { copyFail } from './messages.js'
-import type { Owed, Portal, Run } from './pipeline.js'
+import type { Owed, Portal, Run, Statement } from './pipeline.js'
 import { denialResponse } from './refusal.js'
 import { catalogTrustAfter, neededLookUps, type PlanRequest } from './results.js'
 import { maskDataRow } from './rows.js'
@@ -230,14 +230,12 @@ export class BackendHalf {
         return this.#settle(head.isOwn, start, end)
       case Backend.BindComplete:
         if (head.kind !== 'bind') throw unexpected(type)
+        head.portal.isBound = true
         this.#replaced(head.previous)
         return this.#settle(false, start, end)
       case Backend.CloseComplete:
-        if (head.kind !== 'close') throw unexpected(type)
-        if (head.portal !== undefined) {
-          const { run } = head.portal[1]
-          shared.answerRun(run, run.isSuspended ? 'suspended' : 'interrupted')
-        }
+        if (head.kind !== 'close-statement' && head.kind !== 'close-portal') throw unexpected(type)
+        if (head.kind === 'close-portal') this.#replaced(head.previous)
         return this.#settle(head.isOwn, start, end)
       case Backend.ParameterDescription:
         if (head.kind !== 'describe') throw unexpected(type)
@@ -419,7 +417,20 @@ export class BackendHalf {
       state.apply(effect)
       names.apply(effect, text === '' ? statement.verb : text, state.current)
     }
-    if (statement.transaction === 'rollback-to') state.transactionEnded()
+    switch (statement.transaction) {
+      case 'commit':
+      case 'rollback':
+      case 'prepare':
+        // AND CHAIN, or a BEGIN in the same Query: no ReadyForQuery tells that there was an end.
+        state.transactionEnded()
+        state.transactionSerial++
+        break
+      case 'rollback-to':
+        state.transactionEnded()
+        break
+      default:
+        break
+    }
     this.#shared.catalogTrust = catalogTrustAfter(statement, this.#shared.catalogTrust)
     if (statement.class === 'ddl' || statement.class === 'procedural' || statement.class === 'unknown') {
       this.#shared.isCatalogStale = true
@@ -464,7 +475,7 @@ export class BackendHalf {
       shared.isCatalogStale = false
       shared.catalogChanged()
     }
-    if (shared.owed.length === 0) shared.hasPendingChange = shared.hasOpenChange
+    if (shared.pendingChange === head) shared.pendingChange = undefined
     this.#pass(isOwn, start, end)
     this.#lift(head)
     return true
@@ -478,19 +489,10 @@ export class BackendHalf {
     if (shared.names.portals.size === 0) return
     for (const [name, portal] of shared.names.portals) {
       // What is bound in a segment behind this one is not of this transaction.
-      if (portal.survivesTransaction || (shared.owed.length > 0 && this.#isBindOwed(portal))) continue
+      if (portal.survivesTransaction || !portal.isBound) continue
       shared.names.portals.delete(name)
       shared.answerRun(portal.run, portal.run.isSuspended ? 'suspended' : 'interrupted')
     }
-  }
-
-  #isBindOwed(portal: Portal): boolean {
-    const { owed } = this.#shared
-    for (let i = 0; i < owed.length; i++) {
-      const item = owed.at(i)
-      if (item?.kind === 'bind' && item.portal === portal) return true
-    }
-    return false
   }
 
   /** 'E': fields. */
@@ -521,6 +523,7 @@ export class BackendHalf {
     }
     shared.fromTarget.position = end
     shared.copyIn = undefined
+    shared.state.failed()
     if (head === undefined) {
       if (!isFatal) throw unexpected(Backend.ErrorResponse)
       return true
@@ -572,6 +575,11 @@ export class BackendHalf {
       this.#lift(head)
     }
     const hasSync = shared.owed.length > 0
+    if (shared.pendingChange !== undefined && dropped.includes(shared.pendingChange)) {
+      // Its ReadyForQuery will not come: the next one has the news.
+      shared.pendingChange = shared.owed.peek()
+      if (!hasSync) shared.hasOpenChange = true
+    }
     this.#undo(dropped)
     if (!hasSync) {
       shared.isDiscarding = true
@@ -588,25 +596,65 @@ export class BackendHalf {
 
   /** Takes back what the names of dropped messages were thought to stand for, newest first. */
   #undo(dropped: readonly Owed[]): void {
-    const { names } = this.#shared
     for (let i = dropped.length - 1; i >= 0; i--) {
       const owed = dropped[i] as Owed
       // The first one failed: the server had done away with an unnamed statement or portal before it. The others it never saw.
       const wasSeen = i === 0
-      const isGone = wasSeen && 'name' in owed && owed.name === ''
-      if (owed.kind === 'parse' && !owed.isOwn) {
-        if (names.statements.get(owed.name) === owed.statement) names.statements.delete(owed.name)
-        if (!isGone && owed.previous !== undefined) names.statements.set(owed.name, owed.previous)
-      } else if (owed.kind === 'bind') {
-        if (names.portals.get(owed.name) === owed.portal) names.portals.delete(owed.name)
-        if (isGone) this.#replaced(owed.previous)
-        else if (owed.previous !== undefined) names.portals.set(owed.name, owed.previous)
-        this.#shared.answerRun(owed.portal.run, 'interrupted')
-      } else if (owed.kind === 'close' && !wasSeen) {
-        if (owed.statement !== undefined) names.statements.set(...owed.statement)
-        if (owed.portal !== undefined) names.portals.set(...owed.portal)
+      switch (owed.kind) {
+        case 'parse':
+          if (!owed.isOwn) this.#restoreStatement(owed.name, wasSeen && owed.name === '' ? undefined : owed.previous)
+          break
+        case 'bind':
+          if (wasSeen && owed.name === '') {
+            this.#restorePortal(owed.name, undefined)
+            this.#replaced(owed.previous)
+          } else {
+            this.#restorePortal(owed.name, owed.previous)
+          }
+          this.#shared.answerRun(owed.portal.run, 'interrupted')
+          break
+        case 'close-statement':
+          if (!wasSeen && !owed.isOwn) this.#restoreStatement(owed.name, owed.previous)
+          break
+        case 'close-portal':
+          if (!wasSeen && !owed.isOwn) this.#restorePortal(owed.name, owed.previous)
+          break
+        default:
+          break
       }
     }
+  }
+
+  /**
+   * The name still stands for this. INVARIANT: where a message of a later segment has given it another meaning already,
+   * that one counts, and this is what it has to fall back on.
+   */
+  #restoreStatement(name: string, statement: Statement | undefined): void {
+    const { owed, names } = this.#shared
+    for (let i = 0; i < owed.length; i++) {
+      const item = owed.at(i) as Owed
+      if ((item.kind === 'parse' || item.kind === 'close-statement') && !item.isOwn && item.name === name) {
+        item.previous = statement
+        return
+      }
+    }
+    if (statement === undefined) names.statements.delete(name)
+    else names.statements.set(name, statement)
+  }
+
+  /** @see #restoreStatement */
+  #restorePortal(name: string, portal: Portal | undefined): void {
+    const { owed, names } = this.#shared
+    for (let i = 0; i < owed.length; i++) {
+      const item = owed.at(i) as Owed
+      const isSame = item.kind === 'bind' || (item.kind === 'close-portal' && !item.isOwn)
+      if (isSame && item.name === name) {
+        item.previous = portal
+        return
+      }
+    }
+    if (portal === undefined) names.portals.delete(name)
+    else names.portals.set(name, portal)
   }
 
   /** 'G': Byte format, Int16 count, Int16 formats. */
@@ -614,17 +662,8 @@ export class BackendHalf {
     const shared = this.#shared
     if (head.kind !== 'query' && head.kind !== 'execute') throw unexpected(Backend.CopyInResponse)
     decodeCopyResponse(shared.fromTarget.bytes, start, end)
-    // While data comes in the server ignores Sync: one that is under way already will not be answered.
-    if (head.kind === 'execute') {
-      shared.owed.shift()
-      for (let sync = shared.owed.peek(); sync?.kind === 'sync'; sync = shared.owed.peek()) {
-        if (!sync.isOwn) shared.segmentsAnswered++
-        shared.owed.shift()
-      }
-      if (shared.owed.length > 0)
-        throw new SallyportError('protocol_violation', 'messages were sent behind a COPY from stdin')
-      shared.owed.push(head)
-    }
+    // While data comes in the server ignores Sync and takes offence at all else: nothing was sent behind this.
+    if (shared.barrier !== head || shared.owed.length > 1) throw unexpected(Backend.CopyInResponse)
     shared.copyIn = head.run
     this.#pass(false, start, end)
     return true
@@ -818,7 +857,6 @@ export class BackendHalf {
 
   #lift(owed: Owed): void {
     if (this.#shared.barrier === owed) this.#shared.barrier = undefined
-    if (this.#shared.expectedCopy === owed) this.#shared.expectedCopy = undefined
   }
 
   /** Lets all messages of this type pass that stand whole in the window: where most of the bytes of most results go by. */

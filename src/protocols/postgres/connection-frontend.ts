@@ -1,5 +1,6 @@
 import {
   type BoundValue,
+  type CommandAnswer,
   type Denial,
   type Obligations,
   SallyportError,
@@ -21,11 +22,13 @@ import {
   decodeQuery,
 } from './frontend.js'
 import { Frontend } from './message-types.js'
+import { serverName } from './names.js'
 import { closeMessage, describe, errorResponse, flush, parse, query, sync } from './messages.js'
 import { newRun, type Owed, type Portal, type Run, type Statement } from './pipeline.js'
 import { denialResponse, REFUSED_TEXT, RESERVED_STATEMENT } from './refusal.js'
 
 const NO_VALUES: readonly BoundValue[] = []
+const INTERRUPTED: CommandAnswer = { outcome: 'interrupted', tags: [], rows: 0, bytes: 0 }
 const BACKSLASH = 0x5c
 
 /** A message that waits for its verdict. It still stands at the reader. */
@@ -62,6 +65,8 @@ export class FrontendHalf {
   #describing: Describing | undefined
   #nextId = 1
   #isPaused = false
+  /** Permitted while paused. */
+  #released: { readonly commandId: number; readonly obligations: Obligations } | undefined
   /** The rest of a message whose beginning was sent on or dropped. */
   #streaming = 0
   #isStreamDropped = false
@@ -84,6 +89,8 @@ export class FrontendHalf {
   abandon(): void {
     if (this.#describing !== undefined) this.#shared.answerRun(this.#describing.run, 'interrupted')
     this.#describing = undefined
+    if (this.#released !== undefined) this.#shared.answer(this.#released.commandId, INTERRUPTED)
+    this.#released = undefined
   }
 
   end(): void {
@@ -100,7 +107,13 @@ export class FrontendHalf {
   /** Handles one message. Returns whether anything moved. */
   step(): boolean {
     const shared = this.#shared
-    if (this.#describing !== undefined) return this.#continueDescribing(this.#describing)
+    if (this.#describing !== undefined) return !this.#isPaused && this.#continueDescribing(this.#describing)
+    if (this.#released !== undefined && !this.#isPaused) {
+      const { commandId, obligations } = this.#released
+      this.#released = undefined
+      this.permit(commandId, obligations)
+      return true
+    }
     if (this.#isBlocked()) return false
     const reader = shared.fromClient
     if (this.#streaming > 0) return this.#stream() || this.#abandoned()
@@ -128,12 +141,16 @@ export class FrontendHalf {
   }
 
   permit(commandId: number, obligations: Obligations): void {
+    if (this.#isPaused && this.#awaiting?.command.id === commandId && !this.#shared.isClosed) {
+      this.#released = { commandId, obligations }
+      return
+    }
     const awaiting = this.#take(commandId)
     if (awaiting === undefined) return
     const shared = this.#shared
     if (shared.isDiscarding) {
       // An error of an earlier message overtook the verdict: the server would ignore this one, too.
-      shared.answer(commandId, { outcome: 'interrupted', tags: [], rows: 0, bytes: 0 })
+      shared.answer(commandId, INTERRUPTED)
       this.#drop(awaiting.frameBytes)
       return
     }
@@ -156,7 +173,6 @@ export class FrontendHalf {
       }
       default: {
         const run = newRun(commandId, awaiting.command.facts, obligations)
-        this.#ran(run.facts, false)
         this.#owe({ kind: 'function', run, hasFailed: false }, run)
         this.#forward(awaiting.frameBytes)
       }
@@ -177,12 +193,10 @@ export class FrontendHalf {
     }
     switch (type) {
       case Frontend.CopyData:
-        if (this.#isCopyAhead()) return false
         // The server ignores these outside COPY: it may have failed while they were under way.
         return this.#startStream(frameBytes, true)
       case Frontend.CopyDone:
       case Frontend.CopyFail:
-        if (this.#isCopyAhead()) return false
         if (frameBytes > shared.limits.maxControlBytes) return this.#violation('a message is too long')
         if (!shared.fromClient.fill(frameBytes)) return false
         this.#drop(frameBytes)
@@ -229,10 +243,7 @@ export class FrontendHalf {
         return true
       case Frontend.Sync:
         if (frameBytes !== 5) return this.#violation('invalid message format')
-        shared.isDiscarding = false
-        shared.hasOpenChange = false
-        shared.segmentsSent++
-        shared.owed.push({ kind: 'sync', isOwn: false })
+        this.#sync()
         this.#forward(frameBytes)
         return true
       default:
@@ -241,6 +252,16 @@ export class FrontendHalf {
         shared.close()
         return true
     }
+  }
+
+  #sync(): void {
+    const shared = this.#shared
+    const owed: Owed = { kind: 'sync', isOwn: false }
+    shared.isDiscarding = false
+    if (shared.hasOpenChange) shared.pendingChange = owed
+    shared.hasOpenChange = false
+    shared.segmentsSent++
+    shared.owed.push(owed)
   }
 
   /** 'Q': String text. */
@@ -263,7 +284,9 @@ export class FrontendHalf {
   #parse(start: number, end: number, frameBytes: number): boolean {
     const shared = this.#shared
     const message = decodeParse(shared.fromClient.bytes, start, end)
-    const { name, text: bytes } = message
+    const { text: bytes } = message
+    const name = serverName(message.name)
+    if (name === undefined) return this.#unreadable(frameBytes)
     const text = this.#text(bytes)
     if (text === undefined) return false
     if (name !== '' && shared.names.statements.size >= shared.limits.maxNames) {
@@ -309,11 +332,14 @@ export class FrontendHalf {
     const shared = this.#shared
     const buffer = shared.fromClient.bytes
     const message = decodeBind(buffer, start, end)
-    const statement = shared.names.statements.get(message.statement)
-    if (statement === undefined) return this.#unknown('S', message.statement, frameBytes)
+    const name = serverName(message.portal)
+    const statementName = serverName(message.statement)
+    if (name === undefined || statementName === undefined) return this.#unreadable(frameBytes)
+    const statement = shared.names.statements.get(statementName)
+    if (statement === undefined) return this.#unknown('S', statementName, frameBytes)
     if (this.#isOpen(statement)) return false
     if (shared.names.portals.size >= shared.limits.maxNames) {
-      return this.#limit(Frontend.Bind, frameBytes, message.portal, `more than ${shared.limits.maxNames} portals`)
+      return this.#limit(Frontend.Bind, frameBytes, name, `more than ${shared.limits.maxNames} portals`)
     }
     const facts = this.#factsNow(statement)
     const command = new PostgresCommand(
@@ -330,7 +356,7 @@ export class FrontendHalf {
       command,
       type: Frontend.Bind,
       frameBytes,
-      name: message.portal,
+      name,
       statement,
       resultFormats: message.resultFormats,
     })
@@ -347,6 +373,7 @@ export class FrontendHalf {
       resultFormats: awaiting.resultFormats ?? [],
       state: shared.state.current,
       survivesTransaction: false,
+      isBound: false,
       segment: shared.segmentsSent,
       inherited: run.obligations.masker === undefined ? undefined : this.#rememberedOf(statement),
       description: undefined,
@@ -374,7 +401,9 @@ export class FrontendHalf {
   /** 'D': Byte 'S' or 'P', String name. */
   #describe(start: number, end: number, frameBytes: number): boolean {
     const shared = this.#shared
-    const { kind, name } = decodeDescribe(shared.fromClient.bytes, start, end)
+    const { kind, name: given } = decodeDescribe(shared.fromClient.bytes, start, end)
+    const name = serverName(given)
+    if (name === undefined) return this.#unreadable(frameBytes)
     const target = kind === 'S' ? shared.names.statements.get(name) : shared.names.portals.get(name)
     if (target === undefined) return this.#unknown(kind, name, frameBytes)
     if (shared.isOpen(target)) return false
@@ -386,7 +415,8 @@ export class FrontendHalf {
   /** 'E': String portal, Int32 most rows. */
   #executeMessage(start: number, end: number, frameBytes: number): boolean {
     const shared = this.#shared
-    const { portal: name } = decodeExecute(shared.fromClient.bytes, start, end)
+    const name = serverName(decodeExecute(shared.fromClient.bytes, start, end).portal)
+    if (name === undefined) return this.#unreadable(frameBytes)
     const portal = shared.names.portals.get(name)
     if (portal === undefined) return this.#unknown('P', name, frameBytes)
     const { statement } = portal
@@ -418,7 +448,6 @@ export class FrontendHalf {
     const { run } = portal
     run.described ??= portal
     if (run.obligations.masker !== undefined) this.#describeBefore(portal, name, run)
-    this.#ran(portal.facts, true)
     this.#owe({ kind: 'execute', portal, run }, run)
     this.#forward(frameBytes)
     if (shared.barrier !== undefined) {
@@ -437,7 +466,7 @@ export class FrontendHalf {
       run.described = target
       shared.owed.push(ownParse(RESERVED_STATEMENT, target))
       shared.owed.push({ kind: 'describe', target, at: shared.describedNow(), isOwn: true })
-      shared.owed.push({ kind: 'close', isOwn: true })
+      shared.owed.push({ kind: 'close-statement', name: RESERVED_STATEMENT, previous: undefined, isOwn: true })
       shared.toTarget.send(parse(RESERVED_STATEMENT, copy.describeText))
       shared.toTarget.send(describe('S', RESERVED_STATEMENT))
       shared.toTarget.send(closeMessage('S', RESERVED_STATEMENT))
@@ -462,23 +491,16 @@ export class FrontendHalf {
   /** 'C': Byte 'S' or 'P', String name. */
   #close(start: number, end: number, frameBytes: number): boolean {
     const shared = this.#shared
-    const { kind, name } = decodeClose(shared.fromClient.bytes, start, end)
+    const { kind, name: given } = decodeClose(shared.fromClient.bytes, start, end)
+    const name = serverName(given)
+    if (name === undefined) return this.#unreadable(frameBytes)
+    const { statements, portals } = shared.names
     if (kind === 'S') {
-      const statement = shared.names.statements.get(name)
-      shared.names.statements.delete(name)
-      shared.owed.push({
-        kind: 'close',
-        isOwn: false,
-        ...(statement === undefined ? {} : { statement: [name, statement] as const }),
-      })
+      shared.owed.push({ kind: 'close-statement', name, previous: statements.get(name), isOwn: false })
+      statements.delete(name)
     } else {
-      const portal = shared.names.portals.get(name)
-      shared.names.portals.delete(name)
-      shared.owed.push({
-        kind: 'close',
-        isOwn: false,
-        ...(portal === undefined ? {} : { portal: [name, portal] as const }),
-      })
+      shared.owed.push({ kind: 'close-portal', name, previous: portals.get(name), isOwn: false })
+      portals.delete(name)
     }
     this.#forward(frameBytes)
     return true
@@ -531,7 +553,6 @@ export class FrontendHalf {
     // A Query does away with the unnamed statement and portal.
     names.statements.delete('')
     names.portals.delete('')
-    this.#ran(run.facts, false)
     this.#owe({ kind: 'query', run, statement: 0, hasFailed: false }, run)
     this.#forward(frameBytes)
   }
@@ -541,31 +562,21 @@ export class FrontendHalf {
     const shared = this.#shared
     shared.owed.push(owed)
     const { facts, obligations } = run
-    if (mayCopyIn(facts)) shared.expectedCopy = owed
+    if (facts.class !== 'read') {
+      shared.meaningMayHaveChanged()
+      if (owed.kind === 'execute') shared.hasOpenChange = true
+      else shared.pendingChange = owed
+    }
     if (
       facts.mayChangeSession ||
+      // What follows it may be data, which is nobody's command, or would be swallowed as such.
+      mayCopyIn(facts) ||
       obligations.maxRows !== undefined ||
       obligations.maxBytes !== undefined ||
       (shared.state.isTouchedInTransaction && facts.class !== 'read')
     ) {
       shared.barrier = owed
     }
-  }
-
-  #ran(facts: SqlFacts, isOpen: boolean): void {
-    if (facts.class === 'read') return
-    this.#shared.meaningMayHaveChanged()
-    this.#shared.hasPendingChange = true
-    if (isOpen) this.#shared.hasOpenChange = true
-  }
-
-  /** COPY data may come before the target has asked for it. Then it waits, until the target asks or is done without. */
-  #isCopyAhead(): boolean {
-    const shared = this.#shared
-    if (shared.expectedCopy === undefined) return false
-    shared.barrier = shared.expectedCopy
-    if (shared.expectedCopy.kind === 'execute') shared.toTarget.send(FLUSH)
-    return true
   }
 
   /** CopyData, CopyDone and CopyFail; Flush and Sync, which the server ignores meanwhile; Terminate. */
@@ -596,21 +607,23 @@ export class FrontendHalf {
 
   #isBlocked(): boolean {
     const shared = this.#shared
-    return (
-      this.#awaiting !== undefined ||
-      this.#isPaused ||
-      (shared.barrier !== undefined && shared.copyIn === undefined) ||
-      shared.owed.length >= shared.limits.maxPipeline
-    )
+    if (this.#awaiting !== undefined || this.#isPaused) return true
+    if (shared.barrier !== undefined && shared.copyIn === undefined) return true
+    if (shared.owed.length < shared.limits.maxPipeline || this.#streaming > 0) return false
+    // The server may keep its answers until it is asked for them.
+    const last = shared.owed.at(shared.owed.length - 1)
+    if (this.#flushedBehind !== last) shared.toTarget.send(FLUSH)
+    this.#flushedBehind = last
+    return true
   }
+
+  #flushedBehind: Owed | undefined
 
   /** The text as a string; an empty one stands for bytes nobody can read. Undefined: it has to wait. */
   #text(bytes: Buffer): string | undefined {
     const shared = this.#shared
-    if (shared.hasPendingChange && bytes.includes(BACKSLASH)) {
-      // What a backslash means may be changing right now: only ReadyForQuery brings the news.
-      if (shared.owed.length > 0 && !shared.hasOpenChange) return undefined
-    }
+    // What a backslash means may be changing right now: only ReadyForQuery brings the news.
+    if (shared.pendingChange !== undefined && !shared.hasOpenChange && bytes.includes(BACKSLASH)) return undefined
     return decodeText(bytes, shared.state.current.clientEncoding) ?? ''
   }
 
@@ -685,7 +698,12 @@ export class FrontendHalf {
     const shared = this.#shared
     if (shared.areNamesOpen) return false
     shared.toTarget.send(closeMessage(kind, name))
-    shared.owed.push({ kind: 'close', isOwn: true })
+    shared.owed.push({
+      kind: kind === 'S' ? 'close-statement' : 'close-portal',
+      name,
+      previous: undefined,
+      isOwn: true,
+    })
     shared.owed.push({ kind: 'refusal', response: undefined, isSimple: false, isTold: false })
     shared.isDiscarding = true
     this.#forward(frameBytes)
@@ -696,6 +714,11 @@ export class FrontendHalf {
   #isOpen(statement: Statement): boolean {
     const shared = this.#shared
     return shared.isOpen(statement) || (shared.areNamesOpen && runsNames(statement.facts))
+  }
+
+  /** Fails closed: which statement or portal is meant depends on encodings that the server alone knows. */
+  #unreadable(frameBytes: number): boolean {
+    return this.#notPossible(frameBytes, '0A000', 'names of statements and portals must be ASCII')
   }
 
   /** Answers as the server would: no policy is involved. */
@@ -825,6 +848,7 @@ function runsNames(facts: SqlFacts): boolean {
   return false
 }
 
+/** Fails closed: whatever cannot be read may ask for data. */
 function mayCopyIn(facts: SqlFacts): boolean {
   if (facts.certainty === 'unparsed') return true
   for (const { copy } of facts.statements) if (copy?.direction === 'from' && copy.endpoint === 'client') return true

@@ -40,12 +40,10 @@ export class Shared {
   segmentsAnswered = 0
   /** The client's messages are dropped up to its next Sync: something before them in the pipeline failed. */
   isDiscarding = false
-  /** The last run that may yet ask for COPY data: what a client sends ahead of being asked waits for it. */
-  expectedCopy: Owed | undefined
   /** The target asked for COPY data and the client has not said that it is done. */
   copyIn: Run | undefined
-  /** Something that may change settings was sent and ReadyForQuery has not come behind it. */
-  hasPendingChange = false
+  /** Something that may change settings was sent: what the ReadyForQuery behind it is owed for. */
+  pendingChange: Owed | undefined
   /** The same, and the client has not even sent the Sync that would bring ReadyForQuery. */
   hasOpenChange = false
   /** DDL ran in this transaction: what is known of the catalogue changes again when it commits. */

@@ -17,3 +17,18 @@ export function decodeName(buffer: Buffer, start: number, end: number): string {
 export function encodeName(name: string): Buffer {
   return name.startsWith('\0') ? Buffer.from(name.slice(1), 'latin1') : Buffer.from(name, 'utf8')
 }
+
+/** The server looks at no more of the name of a statement or portal (NAMEDATALEN - 1). */
+const MAX_NAME_BYTES = 63
+
+/**
+ * What the server takes the name of a statement or portal for that a message gives. Undefined where that depends on the
+ * encodings of client and database.
+ */
+export function serverName(name: string): string | undefined {
+  for (let i = 0; i < name.length; i++) {
+    const code = name.charCodeAt(i)
+    if (code === 0 || code >= 0x80) return undefined
+  }
+  return name.length > MAX_NAME_BYTES ? name.slice(0, MAX_NAME_BYTES) : name
+}

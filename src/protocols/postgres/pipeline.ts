@@ -82,6 +82,8 @@ export interface Portal {
   /** When it was bound. */
   readonly state: SqlSessionState
   readonly survivesTransaction: boolean
+  /** The server has answered for it. */
+  isBound: boolean
   /** The segment it was bound in. Undefined as in {@link Statement}. */
   readonly segment?: number
   /** What was known of its statement's columns when it was bound, where nothing can have changed since. */
@@ -106,11 +108,11 @@ export type Owed =
       readonly name: string
       readonly statement: Statement
       /** What the name stood for before. */
-      readonly previous: Statement | undefined
+      previous: Statement | undefined
       readonly commandId: number
       readonly isOwn: boolean
     }
-  | { readonly kind: 'bind'; readonly name: string; readonly previous: Portal | undefined; readonly portal: Portal }
+  | { readonly kind: 'bind'; readonly name: string; previous: Portal | undefined; readonly portal: Portal }
   | {
       readonly kind: 'describe'
       readonly target: Statement | Portal
@@ -119,11 +121,12 @@ export type Owed =
     }
   | { readonly kind: 'execute'; readonly portal: Portal; readonly run: Run }
   | {
-      readonly kind: 'close'
-      readonly statement?: readonly [string, Statement]
-      readonly portal?: readonly [string, Portal]
+      readonly kind: 'close-statement'
+      readonly name: string
+      previous: Statement | undefined
       readonly isOwn: boolean
     }
+  | { readonly kind: 'close-portal'; readonly name: string; previous: Portal | undefined; readonly isOwn: boolean }
   | { readonly kind: 'sync'; readonly isOwn: boolean }
   /** A syntax error of our own, whose text becomes the denial. */
   | {

@@ -13,9 +13,11 @@ export class SessionState {
   transaction: TransactionStatus = 'idle'
   /** Counts transactions: an approval given in one is not good for the next. */
   transactionSerial = 0
-  /** The server itself tells changes of search_path (PostgreSQL 18 and newer), so guesses are not needed. */
-  #reportsSearchPath = false
+  /** PostgreSQL 18 and newer tell search_path, as it is when ReadyForQuery comes. In between, texts tell. */
+  #reportedSearchPath: string | undefined
   #isTouchedInTransaction = false
+  /** Something of what this transaction set does not outlive it, or was undone by an error. */
+  #mayRevert = false
 
   /** The server reported a parameter. */
   report(name: string, value: string): void {
@@ -30,7 +32,7 @@ export class SessionState {
         this.current = { ...this.current, serverVersion: value }
         break
       case 'search_path':
-        this.#reportsSearchPath = true
+        this.#reportedSearchPath = value
         this.current = { ...this.current, searchPath: value }
         break
       default:
@@ -43,6 +45,7 @@ export class SessionState {
     switch (effect.kind) {
       case 'set':
         this.#isTouchedInTransaction = true
+        if (effect.scope === 'local') this.#mayRevert = true
         this.#set(effect.name, effect.value)
         break
       case 'reset-all':
@@ -54,6 +57,11 @@ export class SessionState {
       default:
         break
     }
+  }
+
+  /** A command failed: what its implicit transaction had set before is undone. */
+  failed(): void {
+    this.#mayRevert = true
   }
 
   /** A transaction or savepoint ended, and with it settings made in it may be undone. */
@@ -68,17 +76,23 @@ export class SessionState {
 
   ready(status: TransactionStatus): void {
     if (status === 'idle') {
-      if (this.transaction !== 'idle') this.transactionEnded()
+      // Also where it began and ended unseen, within one Query or pipeline.
+      if (this.transaction !== 'idle' || this.#mayRevert) this.transactionEnded()
       this.#isTouchedInTransaction = false
+      this.#mayRevert = false
       this.transactionSerial++
     }
     this.transaction = status
+    const reported = this.#reportedSearchPath
+    if (reported !== undefined && this.current.searchPath !== reported) {
+      this.current = without(this.current, 'searchPath', reported)
+    }
   }
 
   #set(name: string, value: string | undefined): void {
     switch (name) {
       case 'search_path':
-        if (!this.#reportsSearchPath) this.current = without(this.current, 'searchPath', value)
+        this.current = without(this.current, 'searchPath', value)
         break
       case 'role':
       case 'session_authorization':
@@ -90,7 +104,7 @@ export class SessionState {
   }
 
   #forget(): void {
-    if (!this.#reportsSearchPath && this.current.searchPath !== undefined) {
+    if (this.current.searchPath !== undefined) {
       this.current = without(this.current, 'searchPath', undefined)
     }
     if (this.current.role !== undefined) this.current = without(this.current, 'role', undefined)

@@ -85,6 +85,7 @@ export class Names {
           resultFormats: [],
           state,
           survivesTransaction: effect.holds,
+          isBound: true,
           description: undefined,
           run: newRun(0, facts, {}),
         })
