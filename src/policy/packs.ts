@@ -54,6 +54,7 @@ const postgresBaseline: readonly Rule[] = [
         'pg_stats_ext*',
         'pg_hba_file_rules',
         'pg_file_settings',
+        'pg_toast_*',
       ],
     },
     message: 'this catalogue holds secrets or samples of data',
