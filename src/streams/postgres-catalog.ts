@@ -118,37 +118,19 @@ export class PostgresCatalog implements CatalogSource {
     let needs = asked
     for (let depth = 0; depth <= MAX_VIEW_DEPTH && found.size <= MAX_NAMED_RELATIONS; depth++) {
       const byOid = await relationsByOid(ask, needs.oids)
-      const byName = await relationsByName(ask, needs.names)
-      const views = [...byOid, ...(byName ?? [])].filter((relation) => relation.isView)
-      const related = [...byOid, ...(byName ?? [])].filter((relation) => relation.hasRelatives)
-      const definitions = await viewDefinitions(ask, distinctOids(views))
-      const relativesOf = await tableRelatives(ask, distinctOids(related))
-      const complete = (bare: BareRelation): Relation => {
-        const { oid, schema, name, columns } = bare
-        const { analyzer } = this.#options
-        if (bare.isView) {
-          const derived = viewColumns(definitions.get(oid), columns, analyzer, this.#serverVersion)
-          return { oid, schema, name, columns, derived }
-        }
-        return bare.hasRelatives
-          ? { oid, schema, name, columns, relatives: relativesOf(oid) }
-          : { oid, schema, name, columns }
-      }
+      const { found: byName, crowded } = await relationsByName(ask, needs.names)
+      const complete = await this.#completer(ask, [...byOid, ...byName])
       const added = byOid.map(complete)
       for (const relation of added) found.add(relation, Number.POSITIVE_INFINITY)
-      const named = byName?.map(complete)
+      const named = byName.map(complete)
       for (const name of needs.names) {
-        const matching = named?.filter(
-          (relation) => relation.name === name.name && (name.schema === undefined || relation.schema === name.schema),
-        )
-        // Fails closed: among so many there may be any view.
-        const relations = matching ?? [
-          { oid: 0, schema: name.schema ?? '', name: name.name, columns: [], derived: 'unknown' },
-        ]
+        const relations = crowded.includes(name)
+          ? [crowd(name)]
+          : named.filter(({ schema, name: own }) => own === name.name && (name.schema ?? schema) === schema)
         if (relations.length > 0) found.addNamed(name, relations, Number.POSITIVE_INFINITY)
       }
       const wanted = new Map<string, RelationReference>()
-      for (const relation of [...added, ...(named ?? [])]) {
+      for (const relation of [...added, ...named]) {
         for (const name of sourceRelations(relation)) if (!found.hasNamed(name)) wanted.set(referenceKey(name), name)
       }
       if (wanted.size === 0) break
@@ -156,6 +138,20 @@ export class PostgresCatalog implements CatalogSource {
     }
     if (generation === this.#generation) this.#known.addAll(found, this.#options.clock.nowUnixMs() + this.#ttlMs)
     return found
+  }
+
+  /** Asks for all that these relations lack, and says how they are made whole. */
+  async #completer(ask: Ask, relations: readonly BareRelation[]): Promise<(bare: BareRelation) => Relation> {
+    const oidsOf = (list: readonly BareRelation[]): number[] => [...new Set(list.map((relation) => relation.oid))]
+    const definitions = await viewDefinitions(ask, oidsOf(relations.filter((relation) => relation.isView)))
+    const relativesOf = await tableRelatives(ask, oidsOf(relations.filter((relation) => relation.hasRelatives)))
+    return ({ oid, schema, name, columns, isView, hasRelatives }) => {
+      if (isView) {
+        const derived = viewColumns(definitions.get(oid), columns, this.#options.analyzer, this.#serverVersion)
+        return { oid, schema, name, columns, derived }
+      }
+      return hasRelatives ? { oid, schema, name, columns, relatives: relativesOf(oid) } : { oid, schema, name, columns }
+    }
   }
 
   async #query(text: string): Promise<readonly (readonly (string | undefined)[])[]> {
@@ -212,6 +208,7 @@ export class PostgresCatalog implements CatalogSource {
   }
 }
 
-function distinctOids(relations: readonly BareRelation[]): number[] {
-  return [...new Set(relations.map((relation) => relation.oid))]
+/** Fails closed: among so many of a name there may be any view. */
+function crowd({ schema, name }: RelationReference): Relation {
+  return { oid: 0, schema: schema ?? '', name, columns: [], derived: 'unknown' }
 }

@@ -52,17 +52,29 @@ export async function relationsByOid(ask: Ask, oids: readonly number[]): Promise
   return gather(rows)
 }
 
-/**
- * Relations of these names: views with their columns, tables without, and of tables that have nothing to do with
- * others one for each name.
- *
- * @returns undefined when there are too many
- */
-export async function relationsByName(
+export interface NamedRelations {
+  /** Views with their columns, tables without, and of tables that have nothing to do with others one for each name. */
+  readonly found: readonly BareRelation[]
+  /** Names that too many relations have. */
+  readonly crowded: readonly RelationReference[]
+}
+
+export async function relationsByName(ask: Ask, names: readonly RelationReference[]): Promise<NamedRelations> {
+  if (names.length === 0) return { found: [], crowded: [] }
+  const found = await fewRelationsByName(ask, names)
+  if (found !== undefined) return { found, crowded: [] }
+  if (names.length === 1) return { found: [], crowded: names }
+  const half = names.length >> 1
+  const left = await relationsByName(ask, names.slice(0, half))
+  const right = await relationsByName(ask, names.slice(half))
+  return { found: [...left.found, ...right.found], crowded: [...left.crowded, ...right.crowded] }
+}
+
+/** Undefined when there are too many. */
+async function fewRelationsByName(
   ask: Ask,
   names: readonly RelationReference[],
 ): Promise<readonly BareRelation[] | undefined> {
-  if (names.length === 0) return []
   const bare = names.filter((name) => name.schema === undefined)
   const qualified = names.filter((name) => name.schema !== undefined)
   const parts: string[] = []

@@ -79,6 +79,22 @@ describe('column masks', () => {
     expect(text(set, { origin: { table: 'users', column: 'ssn' } }, '123-45-6789')).toBe('[redacted]')
   })
 
+  it('MASK-10 hold for all that a value is, and for all it is made of, behind a view', () => {
+    const view = { schema: 'public', table: 'v', column: 'code' }
+    const other = columns({ schema: 'public', table: 'v', column: 'code', strategy: partial })
+    for (const masks of [set, other]) {
+      expect(text(masks, { origin: view, origins: [view, origin], sources: 'unknown' }, '123-45-6789')).toBe(
+        '***-**-6789',
+      )
+      expect(text(masks, { origin, origins: [view], sources: [] }, '123-45-6789')).toBe('***-**-6789')
+    }
+    expect(text(set, { origins: [view], sources: [origin] }, '123-45-6789')).toBe('[redacted]')
+    expect(text(other, { origins: [view], sources: [origin] }, '123-45-6789')).toBe('***-**-6789')
+    expect(text(set, { origins: [view], sources: [] }, 'free')).toBe('free')
+    expect(text(set, { origins: [view], sources: 'unknown' }, 'free')).toBe('[redacted]')
+    expect(text(set, { origin: view, origins: [{ table: 'users', column: 'ssn' }] }, 'x')).toBe('[redacted]')
+  })
+
   it('match globs and missing parts', () => {
     for (const spec of [
       { column: 's*n' },
