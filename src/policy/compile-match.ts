@@ -24,13 +24,16 @@ export interface TextCompiler {
 
 export function createTextCompiler(engine: RegexEngine): TextCompiler {
   const compiled = new Map<string, CompiledRegex>()
+  const some = { sensitive: new SomePattern(engine, true), insensitive: new SomePattern(engine, false) }
   return {
     compile(pattern, { caseSensitive, isWhole }) {
       const source = isWhole ? `\\A(?:${pattern})\\z` : pattern
       const key = `${caseSensitive}${source}`
       let found = compiled.get(key)
       if (found === undefined) {
-        found = rememberingLast(engine.compile(source, { caseSensitive }))
+        const any = caseSensitive ? some.sensitive : some.insensitive
+        any.add(pattern)
+        found = rememberingLast(engine.compile(source, { caseSensitive }), any)
         compiled.set(key, found)
       }
       return found
@@ -38,13 +41,59 @@ export function createTextCompiler(engine: RegexEngine): TextCompiler {
   }
 }
 
-function rememberingLast(regex: CompiledRegex): CompiledRegex {
+/** More patterns than this in one automaton grow it beyond what it saves. */
+const MAX_TOGETHER = 200
+
+/**
+ * Whether a text has anything that some pattern of a policy is about: one look instead of one per pattern, and of most
+ * texts the last.
+ */
+class SomePattern {
+  readonly #engine: RegexEngine
+  readonly #caseSensitive: boolean
+  readonly #patterns = new Set<string>()
+  /** Undefined: not compiled yet. `none`: there is no single automaton for them. */
+  #regex: CompiledRegex | 'none' | undefined
+  #lastText: string | undefined
+  #lastAnswer = true
+
+  constructor(engine: RegexEngine, caseSensitive: boolean) {
+    this.#engine = engine
+    this.#caseSensitive = caseSensitive
+  }
+
+  add(pattern: string): void {
+    this.#patterns.add(pattern)
+    this.#regex = undefined
+    this.#lastText = undefined
+  }
+
+  mayMatch(text: string): boolean {
+    if (text === this.#lastText) return this.#lastAnswer
+    const regex = (this.#regex ??= this.#compile())
+    this.#lastAnswer = regex === 'none' || regex.test(text)
+    this.#lastText = text
+    return this.#lastAnswer
+  }
+
+  #compile(): CompiledRegex | 'none' {
+    if (this.#patterns.size < 2 || this.#patterns.size > MAX_TOGETHER) return 'none'
+    try {
+      const source = [...this.#patterns].map((pattern) => `(?:${pattern})`).join('|')
+      return this.#engine.compile(source, { caseSensitive: this.#caseSensitive })
+    } catch {
+      return 'none'
+    }
+  }
+}
+
+function rememberingLast(regex: CompiledRegex, some: SomePattern): CompiledRegex {
   let lastText: string | undefined
   let lastAnswer = false
   return {
     test(text) {
       if (text !== lastText) {
-        lastAnswer = regex.test(text)
+        lastAnswer = some.mayMatch(text) && regex.test(text)
         lastText = text
       }
       return lastAnswer

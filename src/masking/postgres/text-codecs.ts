@@ -1,14 +1,15 @@
 import { REDACTED } from '../strategies.js'
 import { asciiText, only, type TypeCodec } from './codec.js'
 
-const HASH_HEX = 32
+/** 32 hexadecimal digits. */
+const HASH_BYTES = 16
 
 /** Types whose text and binary form are the text itself. */
 export function textCodec(maxBytes = Number.POSITIVE_INFINITY): TypeCodec<string> {
   return {
     redacted: REDACTED,
     parse: (text) => only(!text.includes('\0') && Buffer.byteLength(text) <= maxBytes, () => text),
-    fromDigest: (digest) => digest.toString('hex').slice(0, HASH_HEX),
+    fromDigest: (digest) => digest.toString('hex', 0, HASH_BYTES),
     writeText: (value, target) => void target.utf8(value),
     writeBinary: (value, target) => void target.utf8(value),
   }
@@ -27,7 +28,7 @@ export function jsonCodec(version: number | undefined): TypeCodec<string> {
   return {
     redacted: `"${REDACTED}"`,
     parse: (text) => only(isJson(text) && (version === undefined || !/\\u0000|\\ud[89a-f]/i.test(text)), () => text),
-    fromDigest: (digest) => `"${digest.toString('hex').slice(0, HASH_HEX)}"`,
+    fromDigest: (digest) => `"${digest.toString('hex', 0, HASH_BYTES)}"`,
     writeText: (value, target) => void target.utf8(value),
     writeBinary: (value, target) => {
       if (version !== undefined) target.u8(version)
@@ -55,7 +56,7 @@ export const XML: TypeCodec<string> = {
   ...textCodec(),
   redacted: '<redacted/>',
   parse: (text) => only(!/[<>&\0-\x08\x0b\x0c\x0e-\x1f]/.test(text), () => `<redacted>${text}</redacted>`),
-  fromDigest: (digest) => `<redacted hash="${digest.toString('hex').slice(0, HASH_HEX)}"/>`,
+  fromDigest: (digest) => `<redacted hash="${digest.toString('hex', 0, HASH_BYTES)}"/>`,
 }
 
 export const BYTEA: TypeCodec<Buffer> = {
