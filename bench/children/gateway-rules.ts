@@ -2,7 +2,7 @@ import { DETECTOR_NAMES } from '../../src/masking/index.js'
 import type { Rule } from '../../src/policy/index.js'
 
 /** Who asks decides what is masked, so that one gateway and one table serve every comparison. */
-export const USERS = { open: 'open', masked: 'masked', detected: 'detected' } as const
+export const USERS = { open: 'open', masked: 'masked', hashed: 'hashed', detected: 'detected' } as const
 
 const TEXT_PATTERNS = [
   String.raw`\bpg_sleep\b`,
@@ -53,9 +53,14 @@ export function fullPolicy(count: number): readonly Rule[] {
         columns: [
           { column: 'people.name', strategy: 'redact' },
           { column: 'people.card', strategy: { kind: 'partial', keepLast: 4 } },
-          { column: 'people.email', strategy: 'hash' },
+          { column: 'people.email', strategy: { kind: 'partial', keepFirst: 2 } },
         ],
       },
+    },
+    {
+      id: 'mask/people-hashed',
+      match: { subjects: USERS.hashed },
+      mask: { columns: ['name', 'card', 'email'].map((name) => ({ column: `people.${name}`, strategy: 'hash' })) },
     },
     { id: 'mask/people-texts', match: { subjects: USERS.detected }, mask: { detectors: [...DETECTOR_NAMES] } },
     ...TEXT_PATTERNS.map((text, index): Rule => ({ id: `deny/text-${index}`, effect: 'deny', match: { text } })),
