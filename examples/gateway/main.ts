@@ -137,7 +137,7 @@ async function startUpstream(options: ExampleOptions): Promise<Upstream> {
   const url = options.upstream
   if (url === undefined) {
     print('starting an embedded PostgreSQL (a few seconds)')
-    const database = await startDemoDatabase({ dataDir: options.dataDir, isKept: options.isKept, log: print })
+    const database = await startDemoDatabase({ dataDir: options.dataDir, isKept: options.isKept })
     if (options.dataDir !== undefined || options.isKept) print(`its files stay in ${database.directory}`)
     return { ...database, target: { host: database.host, port: database.port }, stop: () => database.stop() }
   }
@@ -154,17 +154,19 @@ async function startUpstream(options: ExampleOptions): Promise<Upstream> {
   }
 }
 
+/** Resolves at the first signal. The next one is from somebody who does not want to wait. */
 function stopSignal(): Promise<void> {
   // A closed terminal sends SIGHUP, and takes nothing more of what we say.
-  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
   process.stdout.on('error', () => undefined)
   return new Promise((resolve) => {
+    let firstAtMs: number | undefined
     const stop = (): void => {
-      // A second signal ends the process as if nobody listened.
-      for (const signal of signals) process.off(signal, stop)
+      firstAtMs ??= performance.now()
+      // Ctrl-C comes twice under npm: from the terminal, and passed on by npm.
+      if (performance.now() - firstAtMs > 500) process.exit(130)
       resolve()
     }
-    for (const signal of signals) process.on(signal, stop)
+    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, stop)
   })
 }
 

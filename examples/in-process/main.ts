@@ -27,7 +27,7 @@ const PERSON: Subject = { id: 'bob', type: 'human', groups: ['data-owners'] }
 /** The host of an agent: it holds the password and the policy, and hands the agent a stream. */
 async function main(): Promise<void> {
   say('host', 'starting an embedded PostgreSQL (a few seconds)')
-  const database = await startDemoDatabase({ dataDir: undefined, isKept: false, log: (line) => say('host', line) })
+  const database = await startDemoDatabase({ dataDir: undefined, isKept: false })
 
   const policyFile = join(import.meta.dirname, '../gateway/policy.yaml')
   const broker = createMemoryBroker(system)
