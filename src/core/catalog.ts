@@ -15,6 +15,8 @@ export interface Relation {
    * that they count as coming from everywhere. Views among the sources are not followed: they are relations of their own.
    */
   readonly derived?: readonly (DerivedColumn | undefined)[] | 'unknown'
+  /** Given for a view whose definition was understood: what it reads, also for the sake of choosing rows alone. */
+  readonly reads?: { readonly tables: readonly RelationName[]; readonly predicates: readonly ColumnSource[] }
   /**
    * Given for a table that inherits or is inherited from, partitions included: all its ancestors and descendants. A row
    * of one may be a row of the other, under the same column names. `unknown`: too many to name.

@@ -39,11 +39,12 @@ const analyzer: SqlAnalyzer = {
   analyze(text) {
     if (text === 'garbage') return unparsedFacts('garbage')
     const output = JSON.parse(text) as OutputColumn[]
+    const sources = output.flatMap((column) => (column.sources === 'unknown' ? [] : column.sources))
     const statement = {
       verb: 'select',
       class: 'read',
       certainty: 'exact',
-      tables: [],
+      tables: sources.map(({ schema = 'pg_catalog', table = '' }) => ({ schema, table, modes: ['read' as const] })),
       columns: [],
       functions: [],
       output,

@@ -12,7 +12,7 @@ import {
 } from './postgres-relations.js'
 import { type Needs, RelationSet } from './relation-set.js'
 import { RowClient } from './row-client.js'
-import { referenceKey, sourceRelations, viewColumns } from './view-columns.js'
+import { referenceKey, viewFacts } from './view-columns.js'
 
 /** Views over views are followed so deep. Beyond, they count as not known. */
 const MAX_VIEW_DEPTH = 32
@@ -131,7 +131,7 @@ export class PostgresCatalog implements CatalogSource {
       }
       const wanted = new Map<string, RelationReference>()
       for (const relation of [...added, ...named]) {
-        for (const name of sourceRelations(relation)) if (!found.hasNamed(name)) wanted.set(referenceKey(name), name)
+        for (const name of relation.reads?.tables ?? []) if (!found.hasNamed(name)) wanted.set(referenceKey(name), name)
       }
       if (wanted.size === 0) break
       needs = { oids: [], names: [...wanted.values()] }
@@ -147,8 +147,8 @@ export class PostgresCatalog implements CatalogSource {
     const relativesOf = await tableRelatives(ask, oidsOf(relations.filter((relation) => relation.hasRelatives)))
     return ({ oid, schema, name, columns, isView, hasRelatives }) => {
       if (isView) {
-        const derived = viewColumns(definitions.get(oid), columns, this.#options.analyzer, this.#serverVersion)
-        return { oid, schema, name, columns, derived }
+        const facts = viewFacts(definitions.get(oid), columns, this.#options.analyzer, this.#serverVersion)
+        return { oid, schema, name, columns, ...facts }
       }
       return hasRelatives ? { oid, schema, name, columns, relatives: relativesOf(oid) } : { oid, schema, name, columns }
     }

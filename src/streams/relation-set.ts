@@ -1,5 +1,5 @@
 import type { Relation, RelationReference } from '../core/index.js'
-import { referenceKey, sourceRelations } from './view-columns.js'
+import { referenceKey } from './view-columns.js'
 
 /** Relations that somebody has to know. */
 export interface Needs {
@@ -57,7 +57,7 @@ export class RelationSet {
     const take = (relation: Relation): void => {
       if (relations.has(relation)) return
       relations.add(relation)
-      names.push(...sourceRelations(relation))
+      names.push(...(relation.reads?.tables ?? []))
     }
     for (const oid of needs.oids) {
       const entry = this.#byOid.get(oid)

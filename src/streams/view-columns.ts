@@ -1,4 +1,11 @@
-import type { DerivedColumn, Relation, RelationReference, SqlAnalyzer, SqlSessionState } from '../core/index.js'
+import type {
+  ColumnSource,
+  DerivedColumn,
+  Relation,
+  RelationReference,
+  SqlAnalyzer,
+  SqlSessionState,
+} from '../core/index.js'
 
 /** How the catalogue's own connection writes definitions down, whatever its clients have set. */
 const DEFINITION_STATE: SqlSessionState = {
@@ -7,52 +14,49 @@ const DEFINITION_STATE: SqlSessionState = {
   searchPath: 'pg_catalog',
 }
 
+/** What a definition tells of a view; see {@link Relation}. */
+export type ViewFacts = Pick<Relation, 'reads'> & Required<Pick<Relation, 'derived'>>
+
+const UNKNOWN_VIEW: ViewFacts = { derived: 'unknown' }
+
 /**
- * What a view's definition makes each of its columns of, by attribute number.
+ * What a view's definition makes each of its columns of, by attribute number, and all that it reads.
  *
  * @param definition as `pg_get_viewdef` writes it with `pg_catalog` alone on the search path: every other name is qualified
  */
-export function viewColumns(
+export function viewFacts(
   definition: string | undefined,
   columns: readonly (string | undefined)[],
   analyzer: SqlAnalyzer,
   serverVersion: string | undefined,
-): NonNullable<Relation['derived']> {
-  if (definition === undefined) return 'unknown'
+): ViewFacts {
+  if (definition === undefined) return UNKNOWN_VIEW
   const state = serverVersion === undefined ? DEFINITION_STATE : { ...DEFINITION_STATE, serverVersion }
-  const { certainty, statements } = analyzer.analyze(definition, state)
-  const output = statements[0]?.output
+  const facts = analyzer.analyze(definition, state)
+  const output = facts.statements[0]?.output
   // Fails closed: what was not understood may come from anywhere.
-  if (certainty === 'unparsed' || statements.length !== 1 || output === undefined || output === 'unknown') {
-    return 'unknown'
+  if (facts.certainty === 'unparsed' || facts.statements.length !== 1 || output === undefined || output === 'unknown') {
+    return UNKNOWN_VIEW
   }
   // Stars are written out in definitions: columns and attributes pair up.
-  if (output.length !== columns.length - 1) return 'unknown'
+  if (output.length !== columns.length - 1) return UNKNOWN_VIEW
   const derived: (DerivedColumn | undefined)[] = [undefined]
   for (const [index, { name, sources, isPlain, isStar }] of output.entries()) {
     const isPaired = isStar !== true && (name === undefined || name === columns[index + 1])
     derived.push(isPaired ? { sources: qualified(sources), isPlain } : { sources: 'unknown', isPlain: false })
   }
-  return derived
+  const tables = facts.tables.map(({ schema = 'pg_catalog', table }) => ({ schema, name: table }))
+  const predicates = facts.columns.filter(({ mode }) => mode === 'predicate')
+  return { derived, reads: { tables, predicates: predicates.map(withSchema) } }
 }
 
 function qualified(sources: DerivedColumn['sources']): DerivedColumn['sources'] {
   if (sources === 'unknown' || sources.some((source) => source.table === undefined)) return 'unknown'
-  return sources.map((source) => (source.schema === undefined ? { ...source, schema: 'pg_catalog' } : source))
+  return sources.map(withSchema)
 }
 
-/** The relations that a view's columns come from. */
-export function sourceRelations({ derived }: Relation): readonly RelationReference[] {
-  if (derived === undefined || derived === 'unknown') return []
-  const names = new Map<string, RelationReference>()
-  for (const column of derived) {
-    if (column === undefined || column.sources === 'unknown') continue
-    for (const { schema, table } of column.sources) {
-      if (schema !== undefined && table !== undefined)
-        names.set(referenceKey({ schema, name: table }), { schema, name: table })
-    }
-  }
-  return [...names.values()]
+function withSchema({ schema, table, column }: ColumnSource): ColumnSource {
+  return table === undefined ? { column } : { schema: schema ?? 'pg_catalog', table, column }
 }
 
 /** Equal for references to the same. */

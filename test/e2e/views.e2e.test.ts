@@ -77,7 +77,7 @@ const SCHEMA = `
   insert into leaf values (1, '${SSNS[1]}', 'n');
 `
 
-const MASKED = ['public.customers.ssn', 'public.moved.code', 'people.ssn', 'parent.ssn', 'leaf.secret']
+const MASKED = ['public.customers.ssn', 'checked.ssn', 'public.moved.code', 'people.ssn', 'parent.ssn', 'leaf.secret']
 
 let server: PostgresServer
 let gateway: TestGateway
@@ -276,6 +276,72 @@ describe('a mask of a table is a mask of its views', () => {
     expect(await ask('fetch 1 from c')).toEqual([[KEPT, 'Ann', '[redacted]']])
     await wire.query('rollback; prepare p as select b, c, upper(b) from third_view order by a')
     expect((await ask('execute p'))[0]).toEqual([KEPT, 'Ann', '[redacted]'])
+  })
+})
+
+describe('messages about what is behind a view', () => {
+  const ERRORS = [
+    'select code::int from over_view',
+    'select id from plain_view where ssn::int = 1',
+    'select c::int from (select b as c from third_view) q',
+    'select stored::date from stored_view',
+    'select (c).ssn::int from row_view',
+    'select ssn::int from people_one_ann',
+    'select secret::int from lone',
+    'select label::int from other.shadow',
+    'select v::text::int from over_view v',
+    'select id from casting_view',
+    'select id from over_casting',
+    "update limited_view set id = ssn::int where name = 'Ann'",
+    'copy (select code::int from over_view) to stdout',
+    'select x::int from function_view',
+    "update checked_view set note = 'bad' where id = 1",
+  ] as const
+
+  beforeAll(async () => {
+    await direct.query(`
+      create view casting_view as select id, name from customers where id > 0 and ssn::int > 0;
+      create view over_casting as select o.id from orders o, casting_view;
+      create table checked (id int, ssn text check (ssn <> 'bad'), note text);
+      create view checked_view as select id, note from checked;
+      insert into checked values (1, '${SSNS[0]}', 'x');
+      alter table checked add check (note <> 'bad')`)
+  })
+
+  for (const text of ERRORS) {
+    it(`MASK-4 ${text}`, async () => {
+      for (const attempt of [1, 2]) {
+        const messages = await wire.query(text)
+        const error = messages.find((message) => message.type === 'E')
+        expect(error && errorFields(error), `attempt ${attempt}`).toMatchObject({ C: expect.stringMatching(/^2[23]/) })
+        for (const { body } of messages) expect(body.toString('latin1')).not.toMatch(LEAK)
+      }
+      expect(await ask('select 1')).toEqual([['1']])
+    })
+  }
+
+  it('MASK-4 an error in a prepared run, and in a transaction that made the view', async () => {
+    const client = new pg.Client({ connectionString: gateway.url() })
+    await client.connect()
+    for (const _ of [1, 2]) {
+      const failed = client.query({ name: 'p', text: 'select code::int from over_view where key = $1', values: [1] })
+      await expect(failed).rejects.toMatchObject({ code: '22P02', message: expect.not.stringMatching(LEAK) })
+    }
+    await client.query('begin')
+    await client.query('create temp view fresh as select ssn as a from customers')
+    const failed = client.query('select a::int from fresh')
+    await expect(failed).rejects.toMatchObject({ code: '22P02', message: expect.not.stringMatching(LEAK) })
+    await client.query('rollback')
+    await client.end()
+  })
+
+  it('what has nothing to do with it still says what is wrong', async () => {
+    for (const text of ['select label::int from orders', 'select label::int from harmless_view']) {
+      const error = (await wire.query(text)).find((message) => message.type === 'E')
+      expect(error && errorFields(error)['M']).toContain('"ink"')
+    }
+    const missing = (await wire.query('select 1 from nowhere')).find((message) => message.type === 'E')
+    expect(missing && errorFields(missing)['M']).toContain('nowhere')
   })
 })
 

@@ -19,6 +19,7 @@ import {
 import type { Shared } from './connection-shared.js'
 import { createCopyMasker } from './copy-rows.js'
 import { isAsciiSafeEncoding } from './encodings.js'
+import { factsBehind, namedRelations } from './facts-behind.js'
 import { maskErrorOrNotice, maskNotification, maskParameterStatus, maskRowDescriptionNames } from './mask-messages.js'
 import { Backend } from './message-types.js'
 import { copyFail } from './messages.js'
@@ -30,13 +31,13 @@ import { maskDataRow } from './rows.js'
 const NO_FORMATS: readonly number[] = []
 const SPARE_BYTES = 1_024
 
-/** A result whose tables have to be looked up before its first row may pass. */
+/** Relations have to be looked up before the next message may pass. */
 interface Resolving {
-  readonly request: PlanRequest
-  /** Of the plans, when the question was asked. */
-  readonly epoch: number
-  readonly accept: (plan: RowPlan | undefined) => void
+  readonly accept: (relations: readonly Relation[]) => void
 }
+
+/** SQLSTATE classes whose texts quote no values: the server was told to stop, has run out of something, or lost a race. */
+const QUOTES_NOTHING = /^(?:08|40|53|57)/
 
 /**
  * The target's half of an established connection: joins each of its messages to what is owed for it, masks what can carry a
@@ -85,9 +86,7 @@ export class BackendHalf {
     const resolving = this.#resolving
     if (resolving === undefined) return
     this.#resolving = undefined
-    const { request, epoch, accept } = resolving
-    const { plans, context } = this.#shared
-    accept(plans.make(request, relations, { epoch, nowUnixMs: context.clock.nowUnixMs() }))
+    resolving.accept(relations)
   }
 
   /** Handles one message. Returns whether anything moved. */
@@ -203,6 +202,10 @@ export class BackendHalf {
     const end = reader.position + frameBytes
     switch (type) {
       case Backend.NoticeResponse:
+        if (!this.#learnExposure(start, end)) return false
+        this.asynchronous(type, start, end)
+        reader.position = end
+        return true
       case Backend.ParameterStatus:
       case Backend.NotificationResponse:
         this.asynchronous(type, start, end)
@@ -211,7 +214,7 @@ export class BackendHalf {
       case Backend.ReadyForQuery:
         return this.#readyForQuery(start, end)
       case Backend.ErrorResponse:
-        return this.#error(start, end)
+        return this.#learnExposure(start, end) && this.#error(start, end)
       default:
         break
     }
@@ -290,14 +293,45 @@ export class BackendHalf {
     else shared.toClient.send(masked)
   }
 
+  /**
+   * Learns what the next error or notice may quote of columns behind views. Returns whether that is known: the message
+   * still stands at the reader.
+   */
+  #learnExposure(start: number, end: number): boolean {
+    const shared = this.#shared
+    const head = shared.owed.peek()
+    const run = head && runOf(head)
+    const masker = run?.obligations.masker
+    if (run === undefined || masker?.textExposure === undefined) return true
+    const { facts } = run
+    const names = masker.readsSources === false ? [] : namedRelations(facts)
+    // What the catalogue does not show yet may be a view of anything.
+    if (names.length > 0 && shared.catalogTrust === 'tables') run.exposure = 'all'
+    if (run.exposure !== undefined) return true
+    const exposure = masker.textExposure(facts)
+    if (names.length === 0 || exposure === 'all') {
+      run.exposure = exposure
+      return true
+    }
+    const { C: code = '', S, V: severity = S } = decodeErrorFields(shared.fromTarget.bytes, start, end)
+    if (QUOTES_NOTHING.test(code) || severity === 'FATAL' || severity === 'PANIC') return true
+    this.#resolving = {
+      accept: (relations) => {
+        const behind = factsBehind(facts, relations)
+        run.exposure = (behind === 'unknown' ? undefined : masker.textExposure?.(behind)) ?? 'all'
+      },
+    }
+    shared.events.push({ type: 'resolve', oids: [], names })
+    return false
+  }
+
   #maskText(bytes: Buffer, start: number, end: number): Buffer | undefined {
     const head = this.#shared.owed.peek()
-    // Planning at Bind already evaluates what does not change.
-    const run = head?.kind === 'bind' ? head.portal.run : head !== undefined && 'run' in head ? head.run : undefined
+    const run = head && runOf(head)
     const own = run?.obligations.masker
     const masker = joinMaskers(own, this.#shared.textMasker)
     if (masker === undefined) return undefined
-    const exposure = run === undefined ? 'none' : own?.textExposure?.(run.facts)
+    const exposure = run === undefined ? 'none' : (run.exposure ?? own?.textExposure?.(run.facts))
     return maskErrorOrNotice(bytes, start, end, masker, exposure)
   }
 
@@ -376,7 +410,10 @@ export class BackendHalf {
       accept(plans.make(request, [], { epoch, nowUnixMs }))
       return true
     }
-    this.#resolving = { request: { ...request, description: Buffer.from(request.description) }, epoch, accept }
+    const kept = { ...request, description: Buffer.from(request.description) }
+    this.#resolving = {
+      accept: (relations) => accept(plans.make(kept, relations, { epoch, nowUnixMs: context.clock.nowUnixMs() })),
+    }
     events.push({ type: 'resolve', oids, names })
     return false
   }
@@ -924,6 +961,11 @@ function unexpected(type: number): SallyportError {
 function unknownColumn(index: number, format: 'text' | 'csv' | 'binary'): ResultColumn {
   return {
     name: `column ${index + 1}`,
+/** The run whose messages stand before this answer. Planning at Bind already evaluates what does not change. */
+function runOf(head: Owed): Run | undefined {
+  return head.kind === 'bind' ? head.portal.run : 'run' in head ? head.run : undefined
+}
+
     type: format === 'binary' ? 0 : 25,
     format: format === 'binary' ? 'binary' : 'text',
     sources: 'unknown',

@@ -1,4 +1,4 @@
-import type { CommandAnswer, Obligations, RowPlan, SqlFacts, SqlSessionState } from '../../core/index.js'
+import type { CommandAnswer, Obligations, RowPlan, SqlFacts, TextExposure, SqlSessionState } from '../../core/index.js'
 import type { CopyMasker } from './copy-rows.js'
 
 /** The running of one permitted command: what its results are masked and capped by, and what came of it. */
@@ -15,6 +15,8 @@ export interface Run {
   plan: RowPlan | undefined
   isPlanned: boolean
   copyMasker: CopyMasker | undefined
+  /** What errors and notices of it may quote. Undefined: not known yet. */
+  exposure: TextExposure | undefined
   /** A cap was reached: the rest of its answers is swallowed. */
   isCut: boolean
   isAnswered: boolean
@@ -33,6 +35,7 @@ export function newRun(commandId: number, facts: SqlFacts, obligations: Obligati
     plan: undefined,
     isPlanned: false,
     copyMasker: undefined,
+    exposure: undefined,
     isCut: false,
     isAnswered: false,
     isSuspended: false,

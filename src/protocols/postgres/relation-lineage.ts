@@ -55,6 +55,24 @@ export class RelationLineage {
     return walk.isUnknown ? 'unknown' : walk.made
   }
 
+  /**
+   * All relations that are read, or written to, where these are, themselves included. `unknown`: a view among them
+   * that cannot be told.
+   */
+  relationsBehind(reference: RelationReference): readonly Relation[] | 'unknown' {
+    const found = new Set(this.#named(reference.schema, reference.name))
+    // What is added while it is walked is walked, too.
+    for (const relation of found) {
+      if (relation.derived === 'unknown' || found.size > MAX_STEPS) return 'unknown'
+      for (const { schema, name } of relation.reads?.tables ?? []) {
+        const read = this.#named(schema, name)
+        if (read.length === 0) return 'unknown'
+        for (const inner of read) found.add(inner)
+      }
+    }
+    return [...found]
+  }
+
   #named(schema: string | undefined, name: string): readonly Relation[] {
     const found = this.#byName.get(name) ?? []
     return schema === undefined ? found : found.filter((relation) => relation.schema === schema)
