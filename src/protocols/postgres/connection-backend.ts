@@ -951,6 +951,11 @@ export class BackendHalf {
   }
 }
 
+/** The run whose messages stand before this answer. Planning at Bind already evaluates what does not change. */
+function runOf(head: Owed): Run | undefined {
+  return head.kind === 'bind' ? head.portal.run : 'run' in head ? head.run : undefined
+}
+
 function unexpected(type: number): SallyportError {
   return new SallyportError(
     'upstream_protocol_violation',
@@ -961,11 +966,6 @@ function unexpected(type: number): SallyportError {
 function unknownColumn(index: number, format: 'text' | 'csv' | 'binary'): ResultColumn {
   return {
     name: `column ${index + 1}`,
-/** The run whose messages stand before this answer. Planning at Bind already evaluates what does not change. */
-function runOf(head: Owed): Run | undefined {
-  return head.kind === 'bind' ? head.portal.run : 'run' in head ? head.run : undefined
-}
-
     type: format === 'binary' ? 0 : 25,
     format: format === 'binary' ? 'binary' : 'text',
     sources: 'unknown',
