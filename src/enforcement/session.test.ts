@@ -71,7 +71,7 @@ describe('judging', () => {
     const resource = { name: 'x', protocol: 'postgres' }
     const session = enforcer.openSession({ subject: agent, resource, clientAddress: '::1', clientName: 'psql' })
     const command = sqlCommand()
-    session.judge(command, silent)
+    void session.judge(command, silent)
     expect(decide.mock.calls[0]?.[0]).toEqual({
       command,
       subject: agent,
@@ -93,7 +93,7 @@ describe('judging', () => {
     const masked = outcome({ masks: { columns: [], detectors } })
     const { session } = world({ policy: policyOf(masked, { sessionMasks }), masking })
     const judgement = sync(session.judge(sqlCommand(), silent))
-    session.judge(sqlCommand({ id: 2 }), silent)
+    void session.judge(sqlCommand({ id: 2 }), silent)
     expect(judgement.permitted && judgement.obligations.masker).toBe(resultMasker)
     expect(masking.compile).toHaveBeenCalledTimes(1)
     expect(masking.compile).toHaveBeenCalledWith(masked.masks, 'postgres')
@@ -112,9 +112,9 @@ describe('judging', () => {
     const { session, recorder } = world({
       policy: policyOf(({ command }) => outcome({ recordLevel: 'none', effect: command.id === 1 ? 'allow' : 'deny' })),
     })
-    session.judge(sqlCommand({ id: 1 }), silent)
+    void session.judge(sqlCommand({ id: 1 }), silent)
     session.answered(1, { outcome: 'completed', tags: [], rows: 0, bytes: 0 })
-    session.judge(sqlCommand({ id: 2 }), silent)
+    void session.judge(sqlCommand({ id: 2 }), silent)
     expect(recorder.events).toMatchObject([{ type: 'command', id: 2 }])
   })
 
@@ -141,8 +141,8 @@ describe('judging', () => {
     const { session, enforcer, recorder } = world({ policy: policyOf(outcome({ alerts: ['look'] })) })
     const alerts = vi.fn()
     enforcer.on('alert', alerts)
-    session.judge(sqlCommand({ phase: 'prepare' }), silent)
-    session.judge(sqlCommand({ id: 2 }), silent)
+    void session.judge(sqlCommand({ phase: 'prepare' }), silent)
+    void session.judge(sqlCommand({ id: 2 }), silent)
     expect(alerts).toHaveBeenCalledTimes(1)
     expect(recorder.events.filter(({ type }) => type === 'alert')).toMatchObject([{ commandId: 2, text: 'look' }])
   })
@@ -158,7 +158,7 @@ describe('judging', () => {
     session.answered(1, { outcome: 'completed', tags: [], rows: 10, bytes: 1 })
     expect(sync(session.judge(sqlCommand({ id: 2 }), silent))).toMatchObject({ denial: { reason: 'limit' } })
     const counted = world({ limits: { maxSessionCommands: 1 } })
-    counted.session.judge(sqlCommand(), silent)
+    void counted.session.judge(sqlCommand(), silent)
     expect(sync(counted.session.judge(sqlCommand({ id: 2 }), silent)).permitted).toBe(false)
   })
 })
@@ -177,7 +177,7 @@ describe('what is recorded', () => {
       { type: 23, format: 'binary' as const, bytes: Uint8Array.of(0, 0, 0, 42) },
       { type: 17, format: 'binary' as const, bytes: new Uint8Array(100) },
     ]
-    session.judge(sqlCommand({ text: "select 'a@b.example'", parameters }), silent)
+    void session.judge(sqlCommand({ text: "select 'a@b.example'", parameters }), silent)
     const event = recorder.commands[0]
     expect(event?.text).toBe("select '[email]'")
     expect(event?.parameters?.slice(0, 6)).toEqual([
@@ -198,7 +198,7 @@ describe('what is recorded', () => {
   it('records texts as they are when told so', () => {
     const masking = { compile: () => resultMasker, textMasker: () => emailMasker }
     const { session, recorder } = world({ policy: policyOf(allow, { sessionMasks }), masking, recordTextMasked: false })
-    session.judge(sqlCommand({ text: "select 'a@b.example'" }), silent)
+    void session.judge(sqlCommand({ text: "select 'a@b.example'" }), silent)
     expect(recorder.commands[0]?.text).toBe("select 'a@b.example'")
   })
 

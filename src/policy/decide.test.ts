@@ -194,7 +194,7 @@ describe('functions', () => {
     const policy = createPolicy({ rules: [rule] })
     expect(policy.decide(context)).toMatchObject({ effect: 'allow' })
     expect(policy.decide(context)).toMatchObject({ effect: 'allow' })
-    policy.decide(contextOf(statement('select', { tables: [table('secrets')] })))
+    void policy.decide(contextOf(statement('select', { tables: [table('secrets')] })))
     expect(seen).toEqual([context, context])
   })
 

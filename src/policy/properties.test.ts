@@ -367,7 +367,7 @@ function holdsFor(
     return false
   if (about.phases !== undefined && !entries(about.phases).includes(command.phase)) return false
   if (about.certainty !== undefined && !entries(about.certainty).includes(command.facts.certainty)) return false
-  if (about.text !== undefined && !text(String(about.text))) return false
+  if (about.text !== undefined && !text(about.text as string)) return false
   const factKeys = Object.keys(about).filter((key) => !NOT_FACTS.includes(key))
   if (each === undefined) {
     if (factKeys.length > 0 && strictly) return false

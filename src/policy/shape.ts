@@ -181,7 +181,7 @@ function describe(value: unknown): string {
   if (typeof value === 'object') return 'a map'
   if (typeof value === 'string') return `\`${printable(value)}\``
   if (typeof value === 'function') return 'a function'
-  return `\`${String(value)}\``
+  return `\`${String(value as number | boolean | bigint | symbol)}\``
 }
 
 /** A policy's own text, made safe for one line of a message. */

@@ -238,7 +238,7 @@ describe('facts against what the server really does', () => {
           (source.table === undefined || source.table === relname) &&
           (source.column === '*' || source.column === attname),
       )
-      expect(named, `${relname}.${attname} of ${origins} in ${JSON.stringify(sources)}`).toBe(true)
+      expect(named, `${relname}.${attname} of ${origins.join()} in ${JSON.stringify(sources)}`).toBe(true)
     }
   })
 })

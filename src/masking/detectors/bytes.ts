@@ -77,7 +77,3 @@ export function endsWithDigit(bytes: Uint8Array, index: number, low: number): bo
   if (index - 3 >= low && bytes[index - 3] === 0xef) return wideDigitLength(bytes, index - 3, index) === 3
   return index - 2 >= low && wideDigitLength(bytes, index - 2, index) === 2
 }
-
-export function lower(byte: number): number {
-  return byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte
-}

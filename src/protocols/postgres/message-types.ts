@@ -21,8 +21,6 @@ export const Frontend = {
   Terminate: 0x58, // X
 } as const
 
-export type FrontendType = (typeof Frontend)[keyof typeof Frontend]
-
 /**
  * Type bytes of messages a server sends.
  *
@@ -54,5 +52,3 @@ export const Backend = {
   ReadyForQuery: 0x5a, // Z
   RowDescription: 0x54, // T
 } as const
-
-export type BackendType = (typeof Backend)[keyof typeof Backend]

@@ -95,7 +95,7 @@ export function optionText(value: unknown): string | undefined {
   const truth = nodeFields(value, 'Boolean')
   if (truth !== undefined) return String(truth['boolval'] === true)
   const number = nodeFields(value, 'Integer')
-  if (number !== undefined) return String(number['ival'] ?? 0)
+  if (number !== undefined) return String(Number(number['ival'] ?? 0))
   const constant = constantOf(value)
   return constant === undefined ? undefined : String(constant)
 }

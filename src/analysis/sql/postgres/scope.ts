@@ -99,11 +99,13 @@ export class Scope {
 
   /** What looking a name up may cost, in the unit of visiting a node. */
   lookupCost(): number {
-    let columns = 0
-    for (let scope: Scope | undefined = this; scope !== undefined; scope = scope.outer) {
-      for (const item of scope.items) columns += item.columns.length
-    }
-    return columns >> 3
+    return this.countColumns() >> 3
+  }
+
+  private countColumns(): number {
+    let columns = this.outer?.countColumns() ?? 0
+    for (const item of this.items) columns += item.columns.length
+    return columns
   }
 
   /** What `*` stands for at this level. */
