@@ -40,6 +40,7 @@ async function main(): Promise<void> {
   const policyFile = options.policyFile ?? join(import.meta.dirname, 'policy.yaml')
   const policy = loadPolicy(readFileSync(policyFile, 'utf8'), { fileName: shown(policyFile) })
 
+  const stopped = stopSignal()
   const agentPassword = randomBytes(9).toString('base64url')
   const approverToken = randomBytes(18).toString('base64url')
 
@@ -125,7 +126,7 @@ Ctrl-C stops everything.
   })
   broker.events.on('resolved', (_id, resolution) => print(`hold ${resolution.outcome}`))
 
-  await stopSignal()
+  await stopped
   print('stopping: telling every session')
   await gateway.drain(DRAIN_MS)
   await approvals.close()

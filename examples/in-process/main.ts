@@ -26,6 +26,8 @@ const PERSON: Subject = { id: 'bob', type: 'human', groups: ['data-owners'] }
 
 /** The host of an agent: it holds the password and the policy, and hands the agent a stream. */
 async function main(): Promise<void> {
+  // The database is stopped on the way out.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(signal, () => process.exit(130))
   say('host', 'starting an embedded PostgreSQL (a few seconds)')
   const database = await startDemoDatabase({ dataDir: undefined, isKept: false })
 

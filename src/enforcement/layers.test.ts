@@ -71,7 +71,7 @@ describe('the layers together', () => {
     session.answered(1, { outcome: 'completed', tags: ['SELECT 1'], rows: 1, bytes: 10 })
 
     const drop = sqlCommand({ id: 2, text: 'drop table users', facts: facts('drop table') })
-    expect(sync(session.judge(drop, silent))).toMatchObject({ denial: { ruleId: 'no-drops', message: 'tables stay' } })
+    expect(await session.judge(drop, silent)).toMatchObject({ denial: { ruleId: 'no-drops', message: 'tables stay' } })
 
     const held = session.judge(sqlCommand({ id: 3, facts: facts('delete') }), silent)
     await settle()

@@ -132,9 +132,17 @@ describe('judging', () => {
     expect(await verdict(judgement)).toBe('permitted')
   })
 
-  it('answers a refusal at once also when recording is durable', () => {
-    const { session } = world({ policy: policyOf(deny), recorder: new FakeRecorder('durable') })
-    expect(sync(session.judge(sqlCommand(), silent)).permitted).toBe(false)
+  it('REC-4 waits for the record of a refusal too, so that nobody can probe unseen', async () => {
+    const recorder = new FakeRecorder('durable')
+    let flush = silent
+    recorder.flush = () => new Promise((resolve) => (flush = resolve))
+    const { session } = world({ policy: policyOf(deny), recorder })
+    let settled = false
+    const judgement = Promise.resolve(session.judge(sqlCommand(), silent)).finally(() => (settled = true))
+    await settle()
+    expect(settled).toBe(false)
+    flush()
+    expect(await verdict(judgement)).toBe('rule')
   })
 
   it('raises and records the alerts of a rule once per command that runs', () => {

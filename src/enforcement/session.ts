@@ -52,7 +52,7 @@ interface PlannedNote {
  * first thing every later command meets and the first thing every wait looks at when it is over.
  *
  * INVARIANT: a permit to run is answered only after its command was given to the recorder, and with durable
- * recording only after it is on disk. A statement that is only planned may be recorded later: nothing has run.
+ * recording only after it is on disk; so is a refusal, lest who can crash us could probe unseen. A statement that is only planned may be recorded later: nothing has run.
  */
 export class EnforcedSession implements Session {
   readonly id: string
@@ -362,7 +362,7 @@ export class EnforcedSession implements Session {
       this.#fail()
       return this.#decided(command, this.#recordRefusal(outcome), holdId)
     }
-    if (!judgement.permitted || !this.#isDurable) return this.#decided(command, judgement, holdId)
+    if (!this.#isDurable) return this.#decided(command, judgement, holdId)
     return this.#flushedThen(command, judgement, outcome, holdId, recorder)
   }
 
@@ -398,7 +398,8 @@ export class EnforcedSession implements Session {
   ): Promise<Judgement> {
     await this.#written(() => recorder.flushed())
     const stopped = this.#stopped
-    if (stopped === undefined) return this.#decided(command, judgement, holdId)
+    const isUnchanged = stopped === undefined || (!judgement.permitted && this.#failure === undefined)
+    if (isUnchanged) return this.#decided(command, judgement, holdId)
     if (this.#failure === undefined) {
       const text = `command ${command.id} was refused after all: ${stopped.reason}`
       this.#append({ type: 'note', atUnixMs: this.#around.clock.nowUnixMs(), text })

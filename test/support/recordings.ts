@@ -19,9 +19,10 @@ export function recordingFiles(directory: string): string[] {
     .map((name) => join(directory, name))
 }
 
-/** All lines of a recording file. */
-export function recordedLines(file: string): RecordedLine[] {
-  return parseLines(readFileSync(file, 'utf8'))
+/** All lines of a recording file, without the last one where that may be incomplete and is. */
+export function recordedLines(file: string, mayBeTorn = false): RecordedLine[] {
+  const text = readFileSync(file, 'utf8')
+  return parseLines(mayBeTorn ? text.slice(0, text.lastIndexOf('\n') + 1) : text)
 }
 
 /** All lines of a recording's text. */

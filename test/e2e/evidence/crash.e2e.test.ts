@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import pg from 'pg'
@@ -78,10 +78,10 @@ function startTraffic(port: number, round: string): Traffic {
 }
 
 /** Tags of the commands on record. */
-function recordedTags(directory: string): Set<string> {
+function recordedTags(directory: string, mayBeTorn = false): Set<string> {
   const found = new Set<string>()
   for (const file of recordingFiles(directory)) {
-    for (const line of recordedLines(file)) {
+    for (const line of recordedLines(file, mayBeTorn)) {
       if (line.type !== 'command') continue
       for (const tag of tagsOf(JSON.stringify([line['text'], line['parameters']]))) found.add(tag)
     }
@@ -138,6 +138,34 @@ async function crash(durability: Durability, rounds: number): Promise<Crashes> {
   return { answered, answeredEarly, reachedServer }
 }
 
+/** Changes a file in every way that its chain shows, and asks `verify` for the line. */
+async function expectTamperingShows(files: readonly string[]): Promise<void> {
+  const byLength = files
+    .map((file) => readFileSync(file, 'utf8').split('\n').slice(0, -1))
+    .sort((a, b) => b.length - a.length)
+  const [lines = [], others = []] = byLength
+  expect(lines.length).toBeGreaterThan(8)
+  const last = lines.length
+  const tampered: [what: string, text: readonly string[], line: number][] = [
+    ['a changed byte', lines.with(4, (lines[4] ?? '').replace(/"at":\d/, '"at":9')), 5],
+    ['a dropped line', lines.toSpliced(4, 1), 5],
+    ['a repeated line', lines.toSpliced(5, 0, lines[4] ?? ''), 6],
+    ['two lines swapped', lines.with(4, lines[5] ?? '').with(5, lines[4] ?? ''), 5],
+    ['a line of another session', lines.with(4, others[4] ?? ''), 5],
+    ['the end cut off', lines.slice(0, -1), last - 1],
+    ['something behind the end', [...lines, lines[last - 1] ?? ''], last + 1],
+    ['the first line gone', lines.slice(1), 1],
+  ]
+  const file = join(folder, 'tampered.txt')
+  for (const [what, text, line] of tampered) {
+    writeFileSync(file, `${text.join('\n')}\n`)
+    const { code, out } = await cli('verify', file)
+    expect([what, code, /line (\d+):/.exec(out)?.[1]]).toEqual([what, 1, String(line)])
+  }
+  writeFileSync(file, lines.join('\n').slice(0, -30))
+  expect((await cli('verify', file)).out).toContain(`line ${last}:`)
+}
+
 describe('a gateway that is killed in the midst of traffic', () => {
   it('REC-4 durable: has on record all that reached the server and all that a client was answered', async () => {
     const { answered, reachedServer } = await crash('durable', 4)
@@ -151,6 +179,7 @@ describe('a gateway that is killed in the midst of traffic', () => {
     expect(out).not.toContain('NOT OK')
     expect(code).toBe(0)
     expect(out.match(/sealed after a crash/g)?.length).toBe(files.length)
+    await expectTamperingShows(files)
   })
 
   it('REC-4 batch: loses no more than what was asked just before', async () => {
@@ -159,5 +188,55 @@ describe('a gateway that is killed in the midst of traffic', () => {
     expect(missingFrom(recorded, answeredEarly)).toEqual([])
     expect(recorded.size).toBeGreaterThan(100)
     expect((await cli('verify', ...recordingFiles(folder))).code).toBe(0)
+  })
+})
+
+describe('a recording in files', () => {
+  it('REC-7 is replayed without a byte that a terminal acts on', async () => {
+    const gateway = await startRecordingGateway({ server, directory: folder })
+    const client = new pg.Client({ host: '127.0.0.1', port: gateway.port, ...AGENT, database: 'postgres' })
+    await client.connect()
+    await client.query("select '\x1b]52;c;ZXZpbA==\x07', '\u202e\u009b2J', 'line\n! 1 forged'")
+    await client.query('select $1::text', ['\x1b[2J\u200b'])
+    await client.query("select '\x1b[31m forbidden'").catch(() => undefined)
+    await client.end()
+    expect(await gateway.stop()).toBe(0)
+    const [file = ''] = recordingFiles(folder)
+    for (const args of [
+      ['replay', file],
+      ['replay', '--json', file],
+    ]) {
+      const { code, out } = await cli(...args)
+      expect(code).toBe(0)
+      expect(out).not.toMatch(/[^\n\P{C}]/u)
+    }
+    expect((await cli('replay', file)).out).not.toMatch(/^! 1 forged/m)
+  })
+
+  it('REC-1 that cannot grow ends its session with 58030; the gateway and the others go on', async () => {
+    const gateway = await startRecordingGateway({ server, directory: folder, maxFileKiB: 16 })
+    const login = { host: '127.0.0.1', port: gateway.port, ...AGENT, database: 'postgres' }
+    const other = new pg.Client(login)
+    await other.connect()
+    const full = new pg.Client(login)
+    full.on('error', () => undefined)
+    await full.connect()
+    let answered = -1
+    let code: string | undefined
+    while (code === undefined && answered < 1_000) {
+      await full.query(`select '<full-${answered + 1}>${'x'.repeat(500)}'`).then(
+        () => void answered++,
+        (error: { code?: string }) => (code = error.code ?? 'closed'),
+      )
+    }
+    expect(code).toBe('58030')
+    expect(answered).toBeGreaterThan(3)
+    // What could not be recorded did not run.
+    expect(server.log()).not.toContain(`<full-${answered + 1}>`)
+    expect((await other.query('select 1 as one')).rows).toEqual([{ one: 1 }])
+    await other.end()
+    await gateway.stop()
+    const recorded = recordedTags(folder, true)
+    for (let i = 0; i <= answered; i++) expect(recorded.has(`full-${i}`)).toBe(true)
   })
 })
