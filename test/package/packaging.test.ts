@@ -2,8 +2,8 @@ import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { writeDocumented } from './documented.js'
 import { type Consumer, installPacked, link, readManifest } from './installed-package.js'
-import { ROOT } from './source-files.js'
 
 const manifest = readManifest()
 /** Specifiers of all code entries: `sallyport`, `sallyport/core` and so on. */
@@ -38,6 +38,7 @@ function typeProblems(files: readonly string[], moduleResolution: string): strin
   }
   const compilerOptions = {
     target: 'ES2023',
+    lib: ['ES2023'],
     module: moduleResolution === 'Bundler' ? 'ESNext' : moduleResolution,
     moduleResolution,
     strict: true,
@@ -118,15 +119,10 @@ describe('the packed package', () => {
     expect(consumer.packedFiles).toContain('README.md')
   })
 
-  it('type-checks the programs of the README', () => {
-    const readme = readFileSync(join(ROOT, 'README.md'), 'utf8')
-    // A block without imports is a fragment, there to show a shape.
-    const programs = [...readme.matchAll(/^```ts\n([\s\S]*?)^```$/gm)]
-      .map(([, program]) => program ?? '')
-      .filter((program) => program.includes('import '))
-    const files = programs.map((_, index) => `readme-${index}.mts`)
-    for (const [index, file] of files.entries()) writeFileSync(join(consumer.folder, file), programs[index] ?? '')
-    expect(files.length === 0 ? '' : typeProblems(files, 'NodeNext')).toBe('')
+  it('type-checks every program and fragment of the README and the guides', () => {
+    const files = writeDocumented(consumer.folder)
+    expect(files.length).toBeGreaterThan(15)
+    expect(typeProblems(files, 'NodeNext')).toBe('')
   }, 120_000)
 
   it.each([

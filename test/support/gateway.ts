@@ -1,14 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createMemoryBroker } from '../../src/approval/index.js'
 import { createPostgresAnalyzer } from '../../src/analysis/sql/postgres/index.js'
-import {
-  type Protocol,
-  type Resource,
-  Secret,
-  type Schedule,
-  type SqlAnalyzer,
-  type Subject,
-} from '../../src/core/index.js'
+import { type Protocol, type Resource, Secret, type SqlAnalyzer, type Subject } from '../../src/core/index.js'
 import { staticCredentials } from '../../src/credentials/index.js'
 import { createEnforcer, type Enforcer, type EnforcerOptions } from '../../src/enforcement/index.js'
 import {

@@ -83,10 +83,8 @@ describe('what a recording holds', () => {
     const lines = await recorded(gateway)
     expect(JSON.stringify(rows)).not.toContain(SSN)
     expect(ofType(lines, 'output').length).toBeGreaterThan(2)
-    const output = ofType(lines, 'output').map((line) =>
-      line['utf8'] === undefined
-        ? Buffer.from(String(line['base64']), 'base64').toString('latin1')
-        : String(line['utf8']),
+    const output = ofType(lines, 'output').map(({ utf8, base64 }) =>
+      typeof utf8 === 'string' ? utf8 : Buffer.from(base64 as string, 'base64').toString('latin1'),
     )
     expect(output.join('\n')).toContain(String(rows[0].ssn))
     const everything = [await recordedText(gateway.store), ...output].join('\n')
