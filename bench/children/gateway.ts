@@ -1,11 +1,10 @@
-import { randomBytes } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { Session } from 'node:inspector/promises'
 import { createPostgresAnalyzer } from '../../src/analysis/sql/postgres/index.js'
-import { Secret, type Schedule } from '../../src/core/index.js'
+import { Secret } from '../../src/core/index.js'
 import { staticCredentials } from '../../src/credentials/index.js'
 import { createEnforcer } from '../../src/enforcement/index.js'
-import { createGateway, openFileRecordStore, postgresCatalog } from '../../src/gateway/index.js'
+import { createGateway, openFileRecordStore, postgresCatalog, system } from '../../src/gateway/index.js'
 import type { Identity } from '../../src/identity/index.js'
 import { createMasking } from '../../src/masking/index.js'
 import { createPolicy } from '../../src/policy/index.js'
@@ -25,11 +24,6 @@ export interface GatewayConfig {
 }
 
 const config = readConfig<GatewayConfig>()
-const clock = { nowUnixMs: (): number => Date.now() }
-const schedule: Schedule = (delayMs, run) => {
-  const timer = setTimeout(run, delayMs)
-  return () => clearTimeout(timer)
-}
 /** Log-in is no part of what is compared: everybody is who they say they are. */
 const identity: Identity = {
   challenge: () => ({ method: 'none' }),
@@ -39,16 +33,18 @@ const { recordings: directory } = config
 const recorder =
   directory === undefined
     ? undefined
-    : createRecorder({ store: await openFileRecordStore({ directory, clock }), clock, schedule, durability: 'batch' })
+    : createRecorder({
+        ...system,
+        store: await openFileRecordStore({ directory, clock: system.clock }),
+        durability: 'batch',
+      })
 const resource = { name: 'bench', protocol: 'postgres' } as const
 const enforcer = createEnforcer({
+  ...system,
   policy: createPolicy({ rules: fullPolicy(config.ruleCount) }),
   analyzers: { postgres: await createPostgresAnalyzer() },
-  masking: createMasking({ key: new Secret(randomBytes(32)) }),
+  masking: createMasking({ key: new Secret(system.randomBytes(32)) }),
   ...(recorder === undefined ? {} : { recorder }),
-  clock,
-  schedule,
-  randomBytes,
 })
 const gateway = createGateway({
   listeners: [{ resource: resource.name, port: 0 }],

@@ -3,7 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { CommandAnswer, SqlFacts } from '../../src/core/index.js'
-import { openFileRecordStore } from '../../src/gateway/file-store.js'
+import { openFileRecordStore, system } from '../../src/gateway/index.js'
 import {
   createRecorder,
   GENESIS_HASH,
@@ -34,12 +34,6 @@ const facts: SqlFacts = {
 }
 const verdict = { effect: 'allow', reason: 'rule', ruleId: 'reads', matchedRuleIds: ['reads'] } as const
 const answer: CommandAnswer = { outcome: 'completed', tags: ['SELECT 1'], rows: 1, bytes: 33 }
-const clock = { nowUnixMs: (): number => Date.now() }
-const schedule = (delayMs: number, run: () => void): (() => void) => {
-  const timer = setTimeout(run, delayMs)
-  return () => clearTimeout(timer)
-}
-
 /** Statements of pgbench -S: one text in all (`prepared`), or one per account (`simple`). */
 function statements(kind: 'prepared' | 'simple', commands: number): { text: string; facts: SqlFacts }[] {
   const count = kind === 'prepared' ? 1 : commands
@@ -55,7 +49,7 @@ async function round(
   texts: readonly { text: string; facts: SqlFacts }[],
   commands: number,
 ): Promise<number> {
-  const recorder = createRecorder({ store, clock, schedule, durability: 'batch' })
+  const recorder = createRecorder({ ...system, store, durability: 'batch' })
   const sessions: SessionRecorder[] = []
   for (let i = 0; i < SESSIONS; i++) {
     sessions.push(
@@ -131,7 +125,7 @@ export async function measureRecording(isQuick: boolean): Promise<Table> {
   const commands = isQuick ? 20_000 : 200_000
   const rounds = isQuick ? 2 : 5
   const directory = await mkdtemp(join(tmpdir(), 'sallyport-bench-'))
-  const files = await openFileRecordStore({ directory, clock })
+  const files = await openFileRecordStore({ directory, clock: system.clock })
   const lines: Line[] = []
   try {
     for (const kind of ['prepared', 'simple'] as const) {
@@ -180,7 +174,7 @@ async function verifyAll(files: RecordStore): Promise<number> {
 }
 
 async function durable(files: RecordStore, count: number): Promise<number> {
-  const session = createRecorder({ store: files, clock, schedule }).open({
+  const session = createRecorder({ ...system, store: files }).open({
     sessionId: 'durable',
     subject: { id: 'bench' },
     resource: { name: 'bench', protocol: 'postgres' },

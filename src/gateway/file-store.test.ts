@@ -7,6 +7,7 @@ import { createRecorder, segmentName, verifyRecording, type Recorder } from '../
 import { command, header, TestWorld } from '../recording/recording.test-support.js'
 import { LOCK_FILE } from './directory-lock.js'
 import { openFileRecordStore, type FileRecordStore } from './file-store.js'
+import { system } from './system.js'
 
 const clock = { nowUnixMs: () => Date.now() }
 const FIRST = segmentName('s1', 1)
@@ -33,11 +34,7 @@ async function openStore(): Promise<FileRecordStore> {
 }
 
 function recorderOver(store: FileRecordStore): Recorder {
-  const schedule = (delayMs: number, run: () => void): (() => void) => {
-    const timer = setTimeout(run, delayMs)
-    return () => clearTimeout(timer)
-  }
-  return createRecorder({ store, clock, schedule })
+  return createRecorder({ ...system, store })
 }
 
 describe('openFileRecordStore', () => {
