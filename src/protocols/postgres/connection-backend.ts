@@ -423,11 +423,11 @@ export class BackendHalf {
     const shared = this.#shared
     if (head.kind !== 'query' && head.kind !== 'execute') throw unexpected(type)
     const { run } = head
-    const index = head.kind === 'query' ? head.statement++ : 0
+    const index = head.kind === 'query' && type !== Backend.EmptyQueryResponse ? head.statement++ : 0
     if (type === Backend.CommandComplete) {
       run.tags.push(decodeCommandComplete(shared.fromTarget.bytes, start, end))
       const statement = head.kind === 'query' ? run.facts.statements[index] : run.facts.statements[0]
-      if (statement !== undefined) this.#completed(statement, head.kind === 'execute' ? head.portal.text : '')
+      if (statement !== undefined) this.#completed(statement, head.kind === 'execute' ? head.portal : undefined)
     }
     run.plan = undefined
     run.copyMasker = undefined
@@ -448,11 +448,12 @@ export class BackendHalf {
     return true
   }
 
-  #completed(statement: SqlStatementFacts, text: string): void {
+  #completed(statement: SqlStatementFacts, portal: Portal | undefined): void {
     const { names, state } = this.#shared
     for (const effect of statement.effects) {
       state.apply(effect)
-      names.apply(effect, text === '' ? statement.verb : text, state.current)
+      const closed = names.apply(effect, portal?.text ?? statement.verb, state.current, portal)
+      for (const one of closed) this.#replaced(one)
     }
     switch (statement.transaction) {
       case 'commit':
@@ -484,6 +485,7 @@ export class BackendHalf {
     let isOwn = false
     switch (head.kind) {
       case 'query':
+        this.#dropUnnamed(head.unnamed.statement, head.statement > 0 ? head.unnamed.portal : undefined)
         if (!head.hasFailed) shared.answerRun(head.run, 'completed')
         this.#stopRecording(head.run)
         break
@@ -519,6 +521,15 @@ export class BackendHalf {
   }
 
   #isOwnErrorTold = false
+
+  /** What a Query did away with, unless a message behind it has made it anew. */
+  #dropUnnamed(statement: Statement | undefined, portal: Portal | undefined): void {
+    const { statements, portals } = this.#shared.names
+    if (statement !== undefined && statements.get('') === statement) statements.delete('')
+    if (portal === undefined || portals.get('') !== portal) return
+    portals.delete('')
+    this.#replaced(portal)
+  }
 
   /** The end of a transaction is the end of its portals. */
   #dropPortals(): void {

@@ -461,7 +461,7 @@ export class FrontendHalf {
     const shared = this.#shared
     const copy = copyOut(portal.facts)
     if (copy !== undefined) {
-      if (copy.describeText === undefined) return
+      if (copy.describeText === undefined || run.described !== portal) return
       const target = described(copy.describeText, portal.facts)
       run.described = target
       shared.owed.push(ownParse(RESERVED_STATEMENT, target))
@@ -549,11 +549,9 @@ export class FrontendHalf {
   }
 
   #sendQuery(run: Run, frameBytes: number): void {
-    const { names } = this.#shared
-    // A Query does away with the unnamed statement and portal.
-    names.statements.delete('')
-    names.portals.delete('')
-    this.#owe({ kind: 'query', run, statement: 0, hasFailed: false }, run)
+    const { statements, portals } = this.#shared.names
+    const unnamed = { statement: statements.get(''), portal: portals.get('') }
+    this.#owe({ kind: 'query', run, unnamed, statement: 0, hasFailed: false }, run)
     this.#forward(frameBytes)
   }
 
@@ -766,7 +764,6 @@ export class FrontendHalf {
     }
     if (isSimple) {
       shared.names.statements.delete('')
-      shared.names.portals.delete('')
       shared.toTarget.send(query(REFUSED_TEXT))
     } else {
       // A refused Parse of the unnamed statement does away with the one before, as a failed one does.

@@ -101,6 +101,8 @@ export type Owed =
   | {
       readonly kind: 'query'
       readonly run: Run
+      /** What a Query does away with where it is not discarded itself. */
+      readonly unnamed: { readonly statement: Statement | undefined; readonly portal: Portal | undefined }
       /** The statement whose result comes next. */
       statement: number
       hasFailed: boolean

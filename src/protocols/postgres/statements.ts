@@ -60,8 +60,13 @@ export class Names {
     return combineStatementFacts(statements, facts.shape)
   }
 
-  /** A statement with this effect completed. */
-  apply(effect: SessionEffect, text: string, state: SqlSessionState): void {
+  /**
+   * A statement with this effect completed.
+   *
+   * @param by the portal that ran it, which outlives what it does to all others
+   * @returns portals that are no more
+   */
+  apply(effect: SessionEffect, text: string, state: SqlSessionState, by?: Portal): readonly Portal[] {
     switch (effect.kind) {
       case 'prepare':
         this.statements.set(effect.name, {
@@ -73,7 +78,7 @@ export class Names {
         })
         break
       case 'deallocate':
-        if (effect.name === undefined) this.statements.clear()
+        if (effect.name === undefined) this.#clearStatements()
         else this.statements.delete(effect.name)
         break
       case 'declare-cursor': {
@@ -92,16 +97,31 @@ export class Names {
         break
       }
       case 'close-cursor':
-        if (effect.name === undefined) this.portals.clear()
-        else this.portals.delete(effect.name)
-        break
+        return this.#closePortals((name, portal) => (effect.name === undefined ? portal !== by : name === effect.name))
       case 'discard-all':
-        this.statements.clear()
-        this.portals.clear()
-        break
+        this.#clearStatements()
+        return this.#closePortals((_name, portal) => portal !== by)
       default:
         break
     }
+    return []
+  }
+
+  #closePortals(isClosed: (name: string, portal: Portal) => boolean): readonly Portal[] {
+    const closed: Portal[] = []
+    for (const [name, portal] of this.portals) {
+      if (!isClosed(name, portal)) continue
+      this.portals.delete(name)
+      closed.push(portal)
+    }
+    return closed
+  }
+
+  /** The unnamed one is none of those that DEALLOCATE and DISCARD mean. */
+  #clearStatements(): void {
+    const unnamed = this.statements.get('')
+    this.statements.clear()
+    if (unnamed !== undefined) this.statements.set('', unnamed)
   }
 }
 
