@@ -1,23 +1,7 @@
-import { SallyportError, type SqlAnalyzer, type SqlFacts } from '../core/index.js'
+import { SallyportError, type SqlAnalyzer, type SqlFacts, unparsedFacts } from '../core/index.js'
 
-/** Facts that say that nothing is known: the reading of a text by an analyzer that failed. */
-const UNKNOWN_FACTS: SqlFacts = Object.freeze({
-  certainty: 'unparsed',
-  problem: 'the analyzer failed',
-  statements: [],
-  class: 'unknown',
-  verbs: [],
-  tables: [],
-  columns: [],
-  functions: [],
-  hasWhere: false,
-  touchesFiles: true,
-  touchesPrograms: true,
-  isDynamic: true,
-  launders: [],
-  mayChangeSession: true,
-  shape: '',
-})
+/** The reading of a text by an analyzer that failed. */
+const UNKNOWN_FACTS: SqlFacts = Object.freeze(unparsedFacts('the analyzer failed'))
 
 /** An analyzer that keeps the promise never to throw, whatever `analyzer` does. */
 export function guardAnalyzer(analyzer: SqlAnalyzer): SqlAnalyzer {

@@ -3,29 +3,14 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { randomBytes } from 'node:crypto'
-import { Secret, type Command, type Denial, type SqlAnalyzer, type SqlFacts } from '../core/index.js'
+import { Secret, type Command, type Denial, type SqlAnalyzer, type SqlFacts, unparsedFacts } from '../core/index.js'
 import type { Judgement, Session, SessionOptions } from '../enforcement/types.js'
 import { staticUsers } from '../identity/index.js'
 import { makeScramVerifier } from '../protocols/postgres/index.js'
 import type { SessionOpener } from '../streams/guarded-stream.js'
 import { housekeepingSession } from '../streams/housekeeping.js'
 
-const UNPARSED: SqlFacts = {
-  certainty: 'unparsed',
-  statements: [],
-  class: 'unknown',
-  verbs: [],
-  tables: [],
-  columns: [],
-  functions: [],
-  hasWhere: false,
-  touchesFiles: false,
-  touchesPrograms: false,
-  isDynamic: false,
-  launders: [],
-  mayChangeSession: true,
-  shape: '',
-}
+const UNPARSED: SqlFacts = unparsedFacts('this analyzer knows no SQL')
 
 /** Knows nothing of any statement. */
 export const blindAnalyzer: SqlAnalyzer = { dialect: 'postgres', analyze: () => UNPARSED }

@@ -1,3 +1,4 @@
+import { SQL_CLASSES } from '../core/index.js'
 import { parseNamePattern, isComplaint } from './name-pattern.js'
 import type { Complaint, Field, Shape } from './shape.js'
 import { isTimeZone, parseTimeOfDay, WEEKDAYS } from './time-window.js'
@@ -15,17 +16,7 @@ export const SUBJECT_TYPES = ['agent', 'human', 'service'] as const
 export const DIALECTS = ['postgres', 'mysql', 'mariadb'] as const
 export const PHASES = ['prepare', 'execute'] as const
 export const CERTAINTIES = ['exact', 'conservative', 'unparsed'] as const
-export const CLASSES = [
-  'read',
-  'transaction',
-  'session',
-  'write',
-  'procedural',
-  'ddl',
-  'dcl',
-  'admin',
-  'unknown',
-] as const
+export const CLASSES = SQL_CLASSES
 export const WRITE_MODES = ['insert', 'update', 'delete', 'truncate'] as const
 export const TABLE_ACCESS = ['read', 'write', ...WRITE_MODES, 'lock', 'ddl'] as const
 export const COLUMN_ACCESS = ['read', 'write', 'predicate'] as const

@@ -1,21 +1,17 @@
-import type {
-  ColumnAccess,
-  FunctionCall,
-  SqlAnalyzer,
-  SqlClass,
-  SqlFacts,
-  SqlSessionState,
-  SqlStatementFacts,
-  TableAccess,
+import {
+  combineStatementFacts,
+  type SqlAnalyzer,
+  type SqlFacts,
+  type SqlSessionState,
+  type SqlStatementFacts,
+  unparsedFacts,
 } from '../../../core/index.js'
 import { GenerationCache } from './cache.js'
 import { Collector } from './collector.js'
-import { worseClass } from './function-data.js'
 import { type LexerLimits, lex } from './lexer.js'
 import { createPostgresParser, type ParsedStatement, type PostgresParser } from './parser.js'
 import { readingKey, readingProblem, type SessionReading, sessionReading } from './session-reading.js'
 import { shapeKey } from './shape-key.js'
-import { sourceKey } from './sources.js'
 import { statementFacts, walkStatement } from './statements.js'
 import { nodeOf } from './tree.js'
 import { Walker } from './walker.js'
@@ -77,7 +73,7 @@ class PostgresAnalyzer implements SqlAnalyzer {
 
   analyze(text: string, state: SqlSessionState): SqlFacts {
     // INVARIANT: no text begins like the keys of shapes, which share the cache with texts.
-    if (text.charCodeAt(0) === 0) return unparsed('the text contains a NUL character', '')
+    if (text.charCodeAt(0) === 0) return deepFreeze(unparsedFacts('the text contains a NUL character'))
     const cache = this.cacheFor(state)
     const known = cache.get(text)
     if (known !== undefined) return known
@@ -120,14 +116,14 @@ class PostgresAnalyzer implements SqlAnalyzer {
     try {
       const lexical = lex(text, this.limits)
       const problem = lexical.problem ?? readingProblem(reading, lexical, text)
-      if (problem !== undefined) return unparsed(problem, lexical.shape)
+      if (problem !== undefined) return deepFreeze(unparsedFacts(problem, lexical.shape))
       const parsed = this.parser.parse(withoutComments(text, lexical.commentsInLiterals))
-      if (!parsed.ok) return unparsed(parsed.problem, lexical.shape)
+      if (!parsed.ok) return deepFreeze(unparsedFacts(parsed.problem, lexical.shape))
       const statements = parsed.statements.map((statement) => this.statement(statement, text, reading))
-      return deepFreeze(summary(statements, lexical.shape))
+      return deepFreeze(combineStatementFacts(statements, lexical.shape))
     } catch {
       // Fails closed: deeper or larger than a walk may go.
-      return unparsed('the text is too complex', '')
+      return deepFreeze(unparsedFacts('the text is too complex'))
     }
   }
 
@@ -190,88 +186,6 @@ function estimatedBytes(text: string, facts: SqlFacts): number {
     if (Array.isArray(statement.output)) entries += 2 * statement.output.length
   }
   return 2 * (text.length + facts.shape.length) + 200 * entries
-}
-
-function unparsed(problem: string, shape: string): SqlFacts {
-  return deepFreeze<SqlFacts>({
-    certainty: 'unparsed',
-    problem,
-    statements: [],
-    class: 'unknown',
-    verbs: [],
-    tables: [],
-    columns: [],
-    functions: [],
-    hasWhere: false,
-    touchesFiles: false,
-    touchesPrograms: false,
-    isDynamic: false,
-    launders: [],
-    mayChangeSession: true,
-    shape,
-  })
-}
-
-/** Ends of a transaction: they take back settings, and close cursors. */
-const ENDS_TRANSACTION = new Set(['commit', 'rollback', 'rollback-to', 'prepare'])
-
-function summary(statements: readonly SqlStatementFacts[], shape: string): SqlFacts {
-  const only = statements.length === 1 ? statements[0] : undefined
-  return {
-    certainty: statements.every((statement) => statement.certainty === 'exact') ? 'exact' : 'conservative',
-    statements,
-    class: statements.reduce<SqlClass>((worst, statement) => worseClass(worst, statement.class), 'read'),
-    verbs: statements.map((statement) => statement.verb),
-    tables: only?.tables ?? mergeTables(statements),
-    columns:
-      only?.columns ??
-      unique(
-        statements.flatMap((statement) => statement.columns),
-        columnKey,
-      ),
-    functions:
-      only?.functions ??
-      unique(
-        statements.flatMap((statement) => statement.functions),
-        functionKey,
-      ),
-    hasWhere: statements.every((statement) => statement.hasWhere),
-    touchesFiles: statements.some((statement) => statement.touchesFiles),
-    touchesPrograms: statements.some((statement) => statement.touchesPrograms),
-    isDynamic: statements.some((statement) => statement.isDynamic),
-    launders:
-      only?.launders ??
-      unique(
-        statements.flatMap((statement) => statement.launders),
-        sourceKey,
-      ),
-    mayChangeSession: statements.some(
-      (statement) => statement.effects.length > 0 || ENDS_TRANSACTION.has(statement.transaction ?? ''),
-    ),
-    shape,
-  }
-}
-
-const columnKey = (column: ColumnAccess): string => `${column.mode}\0${sourceKey(column)}`
-const functionKey = (call: FunctionCall): string => `${call.schema ?? ''}\0${call.name}`
-
-function unique<Item>(items: readonly Item[], keyOf: (item: Item) => string): readonly Item[] {
-  const found = new Map<string, Item>()
-  for (const item of items) if (!found.has(keyOf(item))) found.set(keyOf(item), item)
-  return [...found.values()]
-}
-
-function mergeTables(statements: readonly SqlStatementFacts[]): readonly TableAccess[] {
-  const found = new Map<string, TableAccess>()
-  for (const statement of statements) {
-    for (const table of statement.tables) {
-      const key = `${table.schema ?? ''}\0${table.table}`
-      const known = found.get(key)
-      const modes = known === undefined ? table.modes : [...new Set([...known.modes, ...table.modes])]
-      found.set(key, { ...table, modes })
-    }
-  }
-  return [...found.values()]
 }
 
 /** Facts are shared by everybody who sends the same text. */

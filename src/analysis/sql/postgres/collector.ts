@@ -1,17 +1,18 @@
-import type {
-  Certainty,
-  ColumnAccess,
-  ColumnSource,
-  CopyFacts,
-  FunctionCall,
-  OutputColumn,
-  SessionEffect,
-  SqlClass,
-  SqlStatementFacts,
-  TableAccess,
-  TableAccessMode,
+import {
+  type Certainty,
+  type ColumnAccess,
+  type ColumnSource,
+  type CopyFacts,
+  type FunctionCall,
+  type OutputColumn,
+  type SessionEffect,
+  type SqlClass,
+  type SqlStatementFacts,
+  type TableAccess,
+  type TableAccessMode,
+  worstClass,
 } from '../../../core/index.js'
-import { type FunctionJudgement, worseClass } from './function-data.js'
+import type { FunctionJudgement } from './function-data.js'
 import { type Sources, sourceKey } from './sources.js'
 
 const EVERYTHING: ColumnSource = Object.freeze({ column: '*' })
@@ -42,7 +43,7 @@ export class Collector {
   private readonly effects: SessionEffect[] = []
 
   raise(to: SqlClass): void {
-    this.class = worseClass(this.class, to)
+    this.class = worstClass(this.class, to)
   }
 
   /** The statement may do less than is noted here, or more than can be seen. */
@@ -68,7 +69,7 @@ export class Collector {
   function(schema: string | undefined, name: string, judgement: FunctionJudgement): void {
     const { volatility, hazards } = judgement
     this.raise(judgement.class)
-    this.functionClass = worseClass(this.functionClass, judgement.class)
+    this.functionClass = worstClass(this.functionClass, judgement.class)
     // A body nobody has seen may run anything in the session's name.
     if (volatility === 'unknown') this.doubt()
     if (volatility === 'unknown' || hazards.includes('setting') || hazards.includes('dynamic-sql')) {
@@ -170,7 +171,7 @@ export class Collector {
     }
     for (const [key, column] of inner.columns) this.columns.set(key, column)
     for (const [key, call] of inner.functions) this.functions.set(key, call)
-    this.functionClass = worseClass(this.functionClass, inner.functionClass)
+    this.functionClass = worstClass(this.functionClass, inner.functionClass)
     this.functionEffects ||= inner.functionEffects
   }
 }

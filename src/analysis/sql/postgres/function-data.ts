@@ -1,4 +1,4 @@
-import type { FunctionCall, FunctionHazard, SqlClass } from '../../../core/index.js'
+import { type FunctionCall, type FunctionHazard, type SqlClass, worstClass } from '../../../core/index.js'
 import {
   BUILTIN_TYPES,
   IMMUTABLE_FUNCTIONS,
@@ -121,23 +121,6 @@ const UNKNOWN_FUNCTION: FunctionJudgement = Object.freeze({
   takesRow: true,
 })
 
-const CLASS_ORDER: readonly SqlClass[] = [
-  'read',
-  'transaction',
-  'session',
-  'write',
-  'procedural',
-  'ddl',
-  'dcl',
-  'admin',
-  'unknown',
-]
-
-/** The more harmful of two classes. */
-export function worseClass(a: SqlClass, b: SqlClass): SqlClass {
-  return CLASS_ORDER.indexOf(a) >= CLASS_ORDER.indexOf(b) ? a : b
-}
-
 const OPERATORS: ReadonlySet<string> = new Set(words(SAFE_OPERATORS))
 /** Names that the server turns into a builtin type and a sequence. */
 const SERIAL_TYPES = ['serial', 'serial2', 'serial4', 'serial8', 'smallserial', 'bigserial']
@@ -180,7 +163,7 @@ function classOf(name: string, volatility: FunctionCall['volatility'], hazards: 
   let worst: SqlClass = ASSIGNS_TRANSACTION_ID.has(name) ? 'write' : 'read'
   // currval and lastval only look, but at what the session did.
   if (name === 'currval' || name === 'lastval') return 'session'
-  for (const hazard of hazards) worst = worseClass(worst, CLASS_OF_HAZARD[hazard])
+  for (const hazard of hazards) worst = worstClass(worst, CLASS_OF_HAZARD[hazard])
   const isHarmful = volatility === 'volatile' && hazards.length === 0 && !HARMLESS_VOLATILE.has(name)
-  return isHarmful ? worseClass(worst, 'write') : worst
+  return isHarmful ? worstClass(worst, 'write') : worst
 }
