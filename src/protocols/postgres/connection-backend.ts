@@ -4,6 +4,7 @@ import {
   ByteWriter,
   type Relation,
   type ResultColumn,
+  type ResultMasker,
   type RowPlan,
   SallyportError,
   type SqlStatementFacts,
@@ -22,13 +23,15 @@ import { isAsciiSafeEncoding } from './encodings.js'
 import { factsBehind, namedRelations } from './facts-behind.js'
 import { maskErrorOrNotice, maskNotification, maskParameterStatus, maskRowDescriptionNames } from './mask-messages.js'
 import { Backend } from './message-types.js'
-import { copyFail } from './messages.js'
+import { copyFail, flush, parse } from './messages.js'
 import type { Owed, Portal, Run, Statement } from './pipeline.js'
-import { denialResponse } from './refusal.js'
+import { denialResponse, REFUSED_TEXT, RESERVED_STATEMENT } from './refusal.js'
 import { catalogTrustAfter, neededLookUps, type PlanRequest } from './results.js'
 import { maskDataRow } from './rows.js'
 
 const NO_FORMATS: readonly number[] = []
+const NOTHING = Buffer.alloc(0)
+const CUT_CODE = '54000' // program_limit_exceeded
 const SPARE_BYTES = 1_024
 
 /** Relations have to be looked up before the next message may pass. */
@@ -60,6 +63,8 @@ export class BackendHalf {
   #recorded: Run | undefined
   /** An error of our own took the place of the rest: everything up to ReadyForQuery is swallowed. */
   #isSwallowing = false
+  /** Of what ran since ReadyForQuery. */
+  #segmentMasker: ResultMasker | undefined
 
   constructor(shared: Shared) {
     this.#shared = shared
@@ -221,6 +226,9 @@ export class BackendHalf {
     if (this.#isSwallowing) {
       // The client does not know of this COPY and will send nothing.
       if (type === Backend.CopyInResponse) shared.toTarget.send(copyFail('the command was cut'))
+      const cut = shared.owed.peek()
+      // What it does to names and settings counts all the same.
+      if (type === Backend.CommandComplete && cut?.kind === 'query') this.#statementCompleted(cut, start, end)
       reader.position = end
       return true
     }
@@ -328,10 +336,12 @@ export class BackendHalf {
   #maskText(bytes: Buffer, start: number, end: number): Buffer | undefined {
     const head = this.#shared.owed.peek()
     const run = head && runOf(head)
-    const own = run?.obligations.masker
+    // Constraints may be checked at the very end.
+    const isEnd = head?.kind === 'sync' && this.#segmentMasker !== undefined
+    const own = isEnd ? this.#segmentMasker : run?.obligations.masker
     const masker = joinMaskers(own, this.#shared.textMasker)
     if (masker === undefined) return undefined
-    const exposure = run === undefined ? 'none' : (run.exposure ?? own?.textExposure?.(run.facts))
+    const exposure = isEnd ? 'detail' : run === undefined ? 'none' : (run.exposure ?? own?.textExposure?.(run.facts))
     return maskErrorOrNotice(bytes, start, end, masker, exposure)
   }
 
@@ -350,6 +360,11 @@ export class BackendHalf {
     if (head.kind !== 'query') throw unexpected(Backend.RowDescription)
     const { run } = head
     const masker = run.obligations.masker
+    if (run.isDescribed) {
+      // A rule of the database gives one statement several results.
+      run.isDescribed = false
+      run.isPlanned = false
+    }
     if (masker === undefined || run.isCut) {
       run.isPlanned = true
     } else if (!run.isPlanned) {
@@ -366,6 +381,7 @@ export class BackendHalf {
       })
       if (!isReady) return false
     }
+    run.isDescribed = true
     if (run.isCut) {
       shared.fromTarget.position = end
       return true
@@ -423,20 +439,20 @@ export class BackendHalf {
     const shared = this.#shared
     if (head.kind !== 'query' && head.kind !== 'execute') throw unexpected(type)
     const { run } = head
-    const index = head.kind === 'query' && type !== Backend.EmptyQueryResponse ? head.statement++ : 0
-    if (type === Backend.CommandComplete) {
-      run.tags.push(decodeCommandComplete(shared.fromTarget.bytes, start, end))
-      const statement = head.kind === 'query' ? run.facts.statements[index] : run.facts.statements[0]
-      if (statement !== undefined) this.#completed(statement, head.kind === 'execute' ? head.portal : undefined)
-    }
+    if (type === Backend.CommandComplete) this.#statementCompleted(head, start, end)
     run.plan = undefined
     run.copyMasker = undefined
     this.#pass(run.isCut, start, end)
     if (head.kind === 'query') {
       run.isPlanned = false
+      run.isDescribed = false
       return true
     }
-    if (type === Backend.PortalSuspended) {
+    if (run.obligations.masker !== undefined) this.#segmentMasker = run.obligations.masker
+    if (run.isCut) {
+      // A refusal of our own stands behind it, and undoes it.
+      shared.answerRun(run, 'failed', CUT_CODE, run.cutAt)
+    } else if (type === Backend.PortalSuspended) {
       run.isSuspended = true
       run.isPlanned = false
     } else {
@@ -446,6 +462,20 @@ export class BackendHalf {
     shared.owed.shift()
     this.#lift(head)
     return true
+  }
+
+  #statementCompleted(head: Extract<Owed, { kind: 'query' | 'execute' }>, start: number, end: number): void {
+    const { run } = head
+    run.tags.push(decodeCommandComplete(this.#shared.fromTarget.bytes, start, end))
+    const statement = run.facts.statements[head.kind === 'query' ? head.statement++ : 0]
+    if (statement !== undefined) {
+      this.#completed(statement, head.kind === 'execute' ? head.portal : undefined)
+    } else {
+      // Fails closed: nobody knows what it did.
+      this.#shared.state.apply({ kind: 'unknown' })
+      this.#shared.isCatalogStale = true
+      this.#shared.catalogChanged()
+    }
   }
 
   #completed(statement: SqlStatementFacts, portal: Portal | undefined): void {
@@ -486,7 +516,9 @@ export class BackendHalf {
     switch (head.kind) {
       case 'query':
         this.#dropUnnamed(head.unnamed.statement, head.statement > 0 ? head.unnamed.portal : undefined)
-        if (!head.hasFailed) shared.answerRun(head.run, 'completed')
+        // What was cut may have come to its end all the same: the record says so.
+        if (!head.hasFailed && head.run.isCut) shared.answerRun(head.run, 'completed', CUT_CODE, head.run.cutAt)
+        else if (!head.hasFailed) shared.answerRun(head.run, 'completed')
         this.#stopRecording(head.run)
         break
       case 'function':
@@ -505,6 +537,7 @@ export class BackendHalf {
         throw unexpected(Backend.ReadyForQuery)
     }
     this.#isSwallowing = false
+    this.#segmentMasker = undefined
     shared.owed.shift()
     shared.copyIn = undefined
     shared.state.ready(letter === 'I' ? 'idle' : letter === 'T' ? 'transaction' : 'failed')
@@ -561,7 +594,8 @@ export class BackendHalf {
     const message = masked === undefined ? fields.M : decodeErrorFields(masked, 5, masked.length).M
     if (head !== undefined && 'run' in head) {
       if (head.run.isCut && !isFatal) isSwallowed = true
-      shared.answerRun(head.run, 'failed', code, message)
+      if (head.run.isCut) shared.answerRun(head.run, 'failed', CUT_CODE, head.run.cutAt)
+      else shared.answerRun(head.run, 'failed', code, message)
       this.#stopRecording(head.run)
     }
     if (!isSwallowed) {
@@ -860,12 +894,19 @@ export class BackendHalf {
   #cut(run: Run, what: string): boolean {
     const shared = this.#shared
     run.isCut = true
+    run.cutAt = `the result was cut at ${what}`
     this.#stopRecording(run)
-    shared.answerRun(run, 'failed', '54000', `cut at ${what}`)
-    shared.toClient.send(denialResponse({ reason: 'limit', message: `the result was cut at ${what}` }, 'ERROR'))
+    // What only reads has ended here. Of the rest the record is to say how it really ended.
+    if (run.facts.class === 'read') shared.answerRun(run, 'failed', CUT_CODE, run.cutAt)
+    shared.toClient.send(denialResponse({ reason: 'limit', message: run.cutAt }, 'ERROR'))
     shared.events.push({ type: 'cancelUpstream' })
     this.#isSwallowing = shared.owed.peek()?.kind === 'query'
-    if (!this.#isSwallowing) shared.isDiscarding = true
+    if (this.#isSwallowing) return true
+    // The client has been told of an error. Where the server is done before it is cancelled, this makes it true.
+    shared.isDiscarding = true
+    shared.toTarget.send(parse(RESERVED_STATEMENT, REFUSED_TEXT))
+    shared.toTarget.send(flush())
+    shared.owed.push({ kind: 'refusal', response: NOTHING, isSimple: false, isTold: false })
     return true
   }
 

@@ -14,11 +14,15 @@ export interface Run {
   /** Of the result set being received. Undefined: its rows pass untouched. */
   plan: RowPlan | undefined
   isPlanned: boolean
+  /** The result set being received has been described. */
+  isDescribed: boolean
   copyMasker: CopyMasker | undefined
   /** What errors and notices of it may quote. Undefined: not known yet. */
   exposure: TextExposure | undefined
   /** A cap was reached: the rest of its answers is swallowed. */
   isCut: boolean
+  /** At which. */
+  cutAt: string
   isAnswered: boolean
   isSuspended: boolean
 }
@@ -34,9 +38,11 @@ export function newRun(commandId: number, facts: SqlFacts, obligations: Obligati
     described: undefined,
     plan: undefined,
     isPlanned: false,
+    isDescribed: false,
     copyMasker: undefined,
     exposure: undefined,
     isCut: false,
+    cutAt: '',
     isAnswered: false,
     isSuspended: false,
   }

@@ -250,7 +250,7 @@ function saysLess(wanted: string, got: string): boolean {
  */
 function isAboutDeadPortal(before: readonly string[], wanted: string, got: string): boolean {
   const isFailed = before.findLast((message) => message.startsWith('Z')) === 'Z E'
-  return isFailed && /^(?:n|E .*"25P02")/.test(wanted) && /^E .*"34000"/.test(got)
+  return isFailed && /^(?:n|E .*"(?:25P02|55000)")/.test(wanted) && /^E .*"34000"/.test(got)
 }
 
 let server: PostgresServer
