@@ -351,6 +351,7 @@ export class BackendHalf {
     const { bytes } = shared.fromTarget
     if (head.kind === 'describe') {
       head.target.description = Buffer.from(bytes.subarray(start, end))
+      shared.names.wasDescribed(end - start)
       head.target.described = head.at
       this.#passNames(head.isOwn, start, end)
       shared.owed.shift()

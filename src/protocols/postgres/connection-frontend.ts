@@ -26,6 +26,7 @@ import { serverName } from './names.js'
 import { closeMessage, describe, errorResponse, flush, parse, query, sync } from './messages.js'
 import { newRun, type Owed, type Portal, type Run, type Statement } from './pipeline.js'
 import { denialResponse, REFUSED_TEXT, RESERVED_STATEMENT } from './refusal.js'
+import { keptBytes } from './statements.js'
 
 const NO_VALUES: readonly BoundValue[] = []
 const INTERRUPTED: CommandAnswer = { outcome: 'interrupted', tags: [], rows: 0, bytes: 0 }
@@ -271,6 +272,8 @@ export class FrontendHalf {
     if (text === undefined) return false
     const analysed = this.#facts(text, bytes, this.#shared.state.current)
     if (this.#shared.areNamesOpen && runsNames(analysed)) return false
+    const tooMany = this.#tooManyNames(analysed)
+    if (tooMany !== undefined) return this.#limit(Frontend.Query, frameBytes, '', tooMany)
     const facts = this.#shared.names.effective(analysed)
     return this.#await({
       command: this.#command('Query', text, bytes, facts),
@@ -302,6 +305,9 @@ export class FrontendHalf {
       state: shared.state.current,
       segment: shared.segmentsSent,
       description: undefined,
+    }
+    if (name !== '' && !shared.names.hasRoomFor(keptBytes(statement), shared.limits.maxNamesBytes)) {
+      return this.#limit(Frontend.Parse, frameBytes, name, 'prepared statements take too much memory')
     }
     return this.#await({
       command: this.#command('Parse', text, bytes, shared.names.effective(facts)),
@@ -338,9 +344,11 @@ export class FrontendHalf {
     const statement = shared.names.statements.get(statementName)
     if (statement === undefined) return this.#unknown('S', statementName, frameBytes)
     if (this.#isOpen(statement)) return false
-    if (shared.names.portals.size >= shared.limits.maxNames) {
+    if (name !== '' && shared.names.portals.size >= shared.limits.maxNames) {
       return this.#limit(Frontend.Bind, frameBytes, name, `more than ${shared.limits.maxNames} portals`)
     }
+    const tooMany = this.#tooManyNames(statement.facts)
+    if (tooMany !== undefined) return this.#limit(Frontend.Bind, frameBytes, name, tooMany)
     const facts = this.#factsNow(statement)
     const command = new PostgresCommand(
       this.#nextId++,
@@ -407,6 +415,9 @@ export class FrontendHalf {
     const target = kind === 'S' ? shared.names.statements.get(name) : shared.names.portals.get(name)
     if (target === undefined) return this.#unknown(kind, name, frameBytes)
     if (shared.isOpen(target)) return false
+    if (target.description === undefined && !shared.names.hasRoomFor(0, shared.limits.maxNamesBytes)) {
+      return this.#limit(Frontend.Describe, frameBytes, name, 'descriptions take too much memory')
+    }
     shared.owed.push({ kind: 'describe', target, at: shared.describedNow(), isOwn: false })
     this.#forward(frameBytes)
     return true
@@ -737,6 +748,25 @@ export class FrontendHalf {
   #limit(type: number, frameBytes: number, name: string, what: string): true {
     this.#refuseOwn(type, frameBytes, name, { reason: 'limit', message: `limit exceeded: ${what}` })
     return true
+  }
+
+  /** What is wrong with the names that PREPARE and DECLARE would add. */
+  #tooManyNames(facts: SqlFacts): string | undefined {
+    if (!facts.mayChangeSession) return undefined
+    const { names, limits } = this.#shared
+    let bytes = 0
+    let count = 0
+    for (const { effects } of facts.statements) {
+      for (const effect of effects) {
+        if (effect.kind !== 'prepare' && effect.kind !== 'declare-cursor') continue
+        count++
+        bytes += keptBytes({ text: '', facts: effect.statement, description: undefined })
+      }
+    }
+    if (count === 0) return undefined
+    if (names.statements.size + count > limits.maxNames) return `more than ${limits.maxNames} prepared statements`
+    if (names.portals.size + count > limits.maxNames) return `more than ${limits.maxNames} portals`
+    return names.hasRoomFor(bytes, limits.maxNamesBytes) ? undefined : 'prepared statements take too much memory'
   }
 
   /** A message that would have to be judged whole and is too long for that. The session lives on. */

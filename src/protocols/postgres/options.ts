@@ -26,6 +26,11 @@ export interface PostgresOptions {
   readonly maxPipeline?: number
   /** Prepared statements and portals tracked for one client. Default 10,000 each. */
   readonly maxNames?: number
+  /**
+   * Texts and descriptions kept for these, per client. Default 32 MiB: ten thousand of three KiB. Without it a client could
+   * fill the memory of all others with statements that it never runs.
+   */
+  readonly maxNamesBytes?: number
   /** Most SCRAM iterations done for a server. Default 100,000, about 50 ms of one core. */
   readonly maxScramIterations?: number
 }
@@ -37,6 +42,7 @@ export interface PostgresLimits {
   readonly maxWaitingBytes: number
   readonly maxPipeline: number
   readonly maxNames: number
+  readonly maxNamesBytes: number
   readonly maxScramIterations: number
 }
 
@@ -48,6 +54,7 @@ export function limitsOf(options: PostgresOptions): PostgresLimits {
     maxWaitingBytes: options.maxWaitingBytes ?? 1024 * 1024,
     maxPipeline: options.maxPipeline ?? 10_000,
     maxNames: options.maxNames ?? 10_000,
+    maxNamesBytes: options.maxNamesBytes ?? 32 * 1024 * 1024,
     maxScramIterations: options.maxScramIterations ?? 100_000,
   }
 }

@@ -20,6 +20,30 @@ const MAX_DEPTH = 8
 export class Names {
   readonly statements = new Map<string, Statement>()
   readonly portals = new Map<string, Portal>()
+  #countedBytes = 0
+  /** Since they were counted last. */
+  #addedBytes = 0
+
+  /**
+   * Whether as much may still be kept for this client. Counts anew only where what was added since the last time no longer
+   * fits by itself.
+   */
+  hasRoomFor(bytes: number, maxBytes: number): boolean {
+    if (this.#countedBytes + this.#addedBytes + bytes > maxBytes) {
+      this.#countedBytes = 0
+      for (const statement of this.statements.values()) this.#countedBytes += keptBytes(statement)
+      for (const portal of this.portals.values()) this.#countedBytes += PORTAL_BYTES + describedBytes(portal)
+      this.#addedBytes = 0
+    }
+    if (this.#countedBytes + bytes > maxBytes) return false
+    this.#addedBytes += bytes
+    return true
+  }
+
+  /** A description came: how large it would be nobody could tell before. */
+  wasDescribed(bytes: number): void {
+    this.#addedBytes += bytes
+  }
 
   /**
    * The facts of a command with EXECUTE, FETCH and MOVE replaced by what they run. The same object where there is
@@ -123,6 +147,25 @@ export class Names {
     this.statements.clear()
     if (unnamed !== undefined) this.statements.set('', unnamed)
   }
+}
+
+/** Roughly. */
+const PORTAL_BYTES = 1_000
+const FACT_BYTES = 100
+
+/** What a statement of this text and these facts takes of memory, roughly. */
+export function keptBytes(statement: {
+  readonly text: string
+  readonly facts: Pick<SqlFacts, 'tables' | 'columns' | 'functions'>
+  readonly description: Statement['description']
+}): number {
+  const { tables, columns, functions } = statement.facts
+  const facts = FACT_BYTES * (10 + tables.length + columns.length + functions.length)
+  return statement.text.length + facts + describedBytes(statement)
+}
+
+function describedBytes({ description }: Pick<Statement, 'description'>): number {
+  return description === undefined || description === 'none' ? 0 : description.length
 }
 
 function only(facts: SqlFacts | undefined): SqlStatementFacts | undefined {
