@@ -242,11 +242,11 @@ export class BackendHalf {
       case Backend.BindComplete:
         if (head.kind !== 'bind') throw unexpected(type)
         head.portal.isBound = true
-        this.#replaced(head.previous)
+        this.#shared.portalEnded(head.previous)
         return this.#settle(false, start, end)
       case Backend.CloseComplete:
         if (head.kind !== 'close-statement' && head.kind !== 'close-portal') throw unexpected(type)
-        if (head.kind === 'close-portal') this.#replaced(head.previous)
+        if (head.kind === 'close-portal') this.#shared.portalEnded(head.previous)
         return this.#settle(head.isOwn, start, end)
       case Backend.ParameterDescription:
         if (head.kind !== 'describe') throw unexpected(type)
@@ -484,7 +484,7 @@ export class BackendHalf {
     for (const effect of statement.effects) {
       state.apply(effect)
       const closed = names.apply(effect, portal?.text ?? statement.verb, state.current, portal)
-      for (const one of closed) this.#replaced(one)
+      for (const one of closed) this.#shared.portalEnded(one)
     }
     switch (statement.transaction) {
       case 'commit':
@@ -562,7 +562,7 @@ export class BackendHalf {
     if (statement !== undefined && statements.get('') === statement) statements.delete('')
     if (portal === undefined || portals.get('') !== portal) return
     portals.delete('')
-    this.#replaced(portal)
+    this.#shared.portalEnded(portal)
   }
 
   /** The end of a transaction is the end of its portals. */
@@ -573,7 +573,7 @@ export class BackendHalf {
       // What is bound in a segment behind this one is not of this transaction.
       if (portal.survivesTransaction || !portal.isBound) continue
       shared.names.portals.delete(name)
-      shared.answerRun(portal.run, portal.run.isSuspended ? 'suspended' : 'interrupted')
+      shared.portalEnded(portal)
     }
   }
 
@@ -670,13 +670,6 @@ export class BackendHalf {
     }
   }
 
-  /** The name of a portal stands for another one now. */
-  #replaced(previous: Portal | undefined): void {
-    if (previous !== undefined) {
-      this.#shared.answerRun(previous.run, previous.run.isSuspended ? 'suspended' : 'interrupted')
-    }
-  }
-
   /** Takes back what the names of dropped messages were thought to stand for, newest first. */
   #undo(dropped: readonly Owed[]): void {
     for (let i = dropped.length - 1; i >= 0; i--) {
@@ -690,7 +683,7 @@ export class BackendHalf {
         case 'bind':
           if (wasSeen && owed.name === '') {
             this.#restorePortal(owed.name, undefined)
-            this.#replaced(owed.previous)
+            this.#shared.portalEnded(owed.previous)
           } else {
             this.#restorePortal(owed.name, owed.previous)
           }

@@ -167,7 +167,7 @@ export class FrontendHalf {
         break
       case Frontend.Execute: {
         const portal = awaiting.portal as Portal
-        shared.answerRun(portal.run, portal.run.isSuspended ? 'suspended' : 'interrupted')
+        shared.portalEnded(portal)
         portal.run = newRun(commandId, awaiting.command.facts, obligations)
         this.#execute(portal, awaiting.name, awaiting.frameBytes)
         break

@@ -10,7 +10,7 @@ import {
   type TextMasker,
 } from '../../core/index.js'
 import type { PostgresLimits } from './options.js'
-import { answerOf, type DescribedAt, type Owed, type Run } from './pipeline.js'
+import { answerOf, type DescribedAt, type Owed, type Portal, type Run } from './pipeline.js'
 import type { CatalogTrust, ResultPlans } from './results.js'
 import { SessionState } from './session-state.js'
 import { Names } from './statements.js'
@@ -105,6 +105,11 @@ export class Shared {
     this.answer(run.commandId, answerOf(run, outcome, errorCode, errorMessage))
   }
 
+  /** Nothing will be fetched from it any more. */
+  portalEnded(portal: Portal | undefined): void {
+    if (portal !== undefined) this.answerRun(portal.run, portal.run.isSuspended ? 'suspended' : 'interrupted')
+  }
+
   catalogChanged(): void {
     this.plans.forget()
     this.events.push({ type: 'catalogChanged' })
@@ -115,10 +120,13 @@ export class Shared {
     if (this.isClosed) return
     this.isClosed = true
     this.onClose()
-    for (let owed = this.owed.shift(); owed !== undefined; owed = this.owed.shift()) this.interrupt(owed)
-    for (const portal of this.names.portals.values()) {
-      this.answerRun(portal.run, portal.run.isSuspended ? 'suspended' : 'interrupted')
+    for (let owed = this.owed.shift(); owed !== undefined; owed = this.owed.shift()) {
+      this.interrupt(owed)
+      // A name that was given to another, or to none, on its way.
+      if (owed.kind === 'bind' || owed.kind === 'close-portal') this.portalEnded(owed.previous)
+      if (owed.kind === 'bind') this.portalEnded(owed.portal)
     }
+    for (const portal of this.names.portals.values()) this.portalEnded(portal)
     if (this.awaitingId !== undefined) this.events.push({ type: 'withdraw', commandId: this.awaitingId })
     this.toTarget.flush()
     this.toClient.flush()
