@@ -15,10 +15,14 @@ export interface CompiledMatch {
   readonly needsFacts: boolean
   readonly needsClock: boolean
   readonly needsText: boolean
+  /** Holds for no text in which none of its patterns is found. */
+  readonly isTextPositive: boolean
 }
 
 /** Compiles patterns, each once per policy; remembers the answer for the text last asked about. */
 export interface TextCompiler {
+  /** False: no pattern compiled here is found in the text. */
+  mayMatch(text: string): boolean
   compile(pattern: string, options: { readonly caseSensitive: boolean; readonly isWhole: boolean }): CompiledRegex
 }
 
@@ -26,6 +30,7 @@ export function createTextCompiler(engine: RegexEngine): TextCompiler {
   const compiled = new Map<string, CompiledRegex>()
   const some = { sensitive: new SomePattern(engine, true), insensitive: new SomePattern(engine, false) }
   return {
+    mayMatch: (text) => some.sensitive.mayMatch(text) || some.insensitive.mayMatch(text),
     compile(pattern, { caseSensitive, isWhole }) {
       const source = isWhole ? `\\A(?:${pattern})\\z` : pattern
       const key = `${caseSensitive}${source}`
@@ -62,6 +67,10 @@ class SomePattern {
     this.#caseSensitive = caseSensitive
   }
 
+  get size(): number {
+    return this.#patterns.size
+  }
+
   add(pattern: string): void {
     this.#patterns.add(pattern)
     this.#regex = undefined
@@ -70,6 +79,7 @@ class SomePattern {
 
   mayMatch(text: string): boolean {
     if (text === this.#lastText) return this.#lastAnswer
+    if (this.#patterns.size === 0) return false
     const regex = (this.#regex ??= this.#compile())
     this.#lastAnswer = regex === 'none' || regex.test(text)
     this.#lastText = text
@@ -77,7 +87,7 @@ class SomePattern {
   }
 
   #compile(): CompiledRegex | 'none' {
-    if (this.#patterns.size < 2 || this.#patterns.size > MAX_TOGETHER) return 'none'
+    if (this.#patterns.size > MAX_TOGETHER) return 'none'
     try {
       const source = [...this.#patterns].map((pattern) => `(?:${pattern})`).join('|')
       return this.#engine.compile(source, { caseSensitive: this.#caseSensitive })
@@ -93,7 +103,8 @@ function rememberingLast(regex: CompiledRegex, some: SomePattern): CompiledRegex
   return {
     test(text) {
       if (text !== lastText) {
-        lastAnswer = some.mayMatch(text) && regex.test(text)
+        // One pattern alone is no better than itself.
+        lastAnswer = (some.size === 1 || some.mayMatch(text)) && regex.test(text)
         lastText = text
       }
       return lastAnswer
@@ -147,6 +158,7 @@ export function compileMatch(match: Match, options: MatchOptions): CompiledMatch
     needsFacts: facts.length > 0 || inner?.needsFacts === true,
     needsClock: match.time !== undefined || inner?.needsClock === true,
     needsText: match.text !== undefined || inner?.needsText === true,
+    isTextPositive: match.text !== undefined,
   }
 }
 

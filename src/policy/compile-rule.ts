@@ -18,6 +18,7 @@ export interface CompiledRule {
   readonly needsFacts: boolean
   readonly needsClock: boolean
   readonly needsText: boolean
+  readonly isTextPositive: boolean
   readonly when: ((context: DecisionContext) => unknown) | undefined
   readonly message: string | undefined
   readonly hint: string | undefined
@@ -38,7 +39,7 @@ export interface CompileRuleOptions {
 /** Compiles a validated rule. */
 export function compileRule(rule: Rule, { order, mode, texts }: CompileRuleOptions): CompiledRule {
   const match = rule.match ?? {}
-  const { test, isAboutSql, needsFacts, needsClock, needsText } = compileMatch(match, {
+  const { test, isAboutSql, needsFacts, needsClock, needsText, isTextPositive } = compileMatch(match, {
     texts,
     isPermission: rule.effect === 'allow',
   })
@@ -54,6 +55,7 @@ export function compileRule(rule: Rule, { order, mode, texts }: CompileRuleOptio
     needsFacts,
     needsClock,
     needsText,
+    isTextPositive,
     when: rule.when,
     message: rule.message,
     hint: rule.hint,

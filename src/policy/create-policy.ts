@@ -67,7 +67,7 @@ export function compilePolicy(options: PolicyOptions, engine: RegexEngine): Poli
     .digest('hex')
   return {
     digest: `sha256:${digest}`,
-    decide: createDecider(rules, { isObserving: mode === 'observe', defaults }),
+    decide: createDecider(rules, { isObserving: mode === 'observe', defaults }, (text) => texts.mayMatch(text)),
     sessionMasks: unionOfMasks(rules.filter((rule) => rule.isEnforced).map((rule) => rule.masks)),
   }
 }

@@ -22,6 +22,8 @@ interface Entry {
   readonly settled: readonly Finding[]
   /** Rules that look at the text: asked once for each text with these facts. */
   readonly reading: readonly CompiledRule[]
+  /** What holds for a text in which no pattern is found. Undefined where a rule is about what is not found, too. */
+  readonly quiet: Entry | undefined
   /** `settled`, and what the text adds. */
   readonly read: readonly Finding[]
   /** Rules that look at the clock, or whose `when` has to be called. */
@@ -49,8 +51,13 @@ export type Decide = (context: DecisionContext) => PolicyOutcome | Promise<Polic
  * rules with a clock or a function are asked again.
  *
  * @param rules in the order of their ids
+ * @param mayMatch false: none of the rules' patterns is found in the text
  */
-export function createDecider(rules: readonly CompiledRule[], options: CombineOptions): Decide {
+export function createDecider(
+  rules: readonly CompiledRule[],
+  options: CombineOptions,
+  mayMatch: (text: string) => boolean,
+): Decide {
   const index = createRuleIndex(rules)
   const scopes = new WeakMap<object, WeakMap<object, Scope>>()
   const outcomes = new Map<string, PolicyOutcome>()
@@ -88,6 +95,8 @@ export function createDecider(rules: readonly CompiledRule[], options: CombineOp
       known.searchPath === command.state.searchPath
     ) {
       if (known.reading.length === 0 || known.text === command.text) return known
+      // Nothing in the text that any rule is about: what the facts settle is all.
+      if (known.quiet !== undefined && !mayMatch(command.text)) return known.quiet
       const entry = readAnew(known, command.text)
       entries.set(facts, entry)
       return entry
@@ -138,7 +147,7 @@ export function createDecider(rules: readonly CompiledRule[], options: CombineOp
       if (rule.when === undefined) settled.push(finding)
       else open.push({ rule, finding })
     }
-    return {
+    const entry: Entry = {
       text: command?.text ?? '',
       protocol: context.command.protocol,
       dialect: command?.dialect ?? '',
@@ -148,8 +157,11 @@ export function createDecider(rules: readonly CompiledRule[], options: CombineOp
       settled,
       reading,
       open,
+      quiet: undefined,
       ...read(settled, reading, open, views, unparsed),
     }
+    if (reading.length === 0 || !reading.every((rule) => rule.isTextPositive)) return entry
+    return { ...entry, quiet: { ...entry, reading: [], ...read(settled, [], open, views, unparsed) } }
   }
 
   function candidatesOf(views: readonly View[]): readonly CompiledRule[] {
