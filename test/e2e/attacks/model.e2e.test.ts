@@ -194,14 +194,39 @@ function stepsOf(texts: readonly string[]): fc.Arbitrary<Step> {
   )
 }
 
+/** Few names, few texts and many failures: what stands for what is all that happens here. */
+function confusingSteps(): fc.Arbitrary<Step> {
+  const text = fc.constantFrom('select 1 as one', 'delete from guarded', 'select ssn from secret')
+  const settings = fc.constantFrom('set standard_conforming_strings to off', 'reset all')
+  const backslash = "select 1 as one, '\\'' || ssn || ' from secret --' from secret"
+  const name = fc.constantFrom('', 'a', 'a')
+  const anew = (of: string, sql: string): Step => step(`CS,P ${of}=${sql}`, m.closeMessage('S', of), m.parse(of, sql))
+  return fc.oneof(
+    { weight: 2, arbitrary: fc.tuple(name, text).map(([to, sql]) => step(`P ${to}=${sql}`, m.parse(to, sql))) },
+    { weight: 6, arbitrary: fc.tuple(name, text).map(([of, sql]) => anew(of, sql)) },
+    { weight: 1, arbitrary: name.map((of) => step(`CS ${of}`, m.closeMessage('S', of))) },
+    { weight: 6, arbitrary: name.map((of) => step(`BE ${of}`, bind('', of), execute(''))) },
+    { weight: 2, arbitrary: fc.tuple(name, name).map(([to, of]) => step(`B ${to}<-${of}`, bind(to, of))) },
+    { weight: 2, arbitrary: name.map((of) => step(`E ${of} 1`, execute(of, 1))) },
+    { weight: 1, arbitrary: name.map((of) => step(`CP ${of}`, m.closeMessage('P', of))) },
+    { weight: 4, arbitrary: fc.constant(step('fail', m.parse('', 'selec'))) },
+    { weight: 8, arbitrary: fc.constant(step('S', m.sync())) },
+    { weight: 1, arbitrary: settings.map((sql) => step(`S Q ${sql}`, m.sync(), m.query(sql))) },
+    { weight: 1, arbitrary: settings.map((sql) => step(`PBE =${sql}`, m.parse('', sql), bind('', ''), execute(''))) },
+    { weight: 1, arbitrary: fc.constant(step('PBE backslash', m.parse('', backslash), bind('', ''), execute(''))) },
+    { weight: 1, arbitrary: fc.constant(step('S Q prepare', m.sync(), m.query('prepare a as select 1'))) },
+    { weight: 1, arbitrary: fc.constant(step('S Q deallocate', m.sync(), m.query('deallocate a'))) },
+  )
+}
+
 /** Sent at once, then awaited; cut in two where `cut` says. */
 interface Batch {
   readonly steps: readonly Step[]
   readonly cut: number
 }
 
-function conversationsOf(texts: readonly string[]): fc.Arbitrary<readonly Batch[]> {
-  const steps = fc.array(stepsOf(texts), { minLength: 1, maxLength: 10, size: 'max' })
+function conversationsOf(one: fc.Arbitrary<Step>, maxLength = 10): fc.Arbitrary<readonly Batch[]> {
+  const steps = fc.array(one, { minLength: 1, maxLength, size: 'max' })
   const cut = fc.double({ min: 0, max: 1, noNaN: true })
   return fc.array(fc.record({ steps, cut }), { minLength: 1, maxLength: 4, size: 'max' })
 }
@@ -300,13 +325,17 @@ class Ends {
   }
 }
 
-async function holds(texts: readonly string[], check: (batches: readonly Batch[]) => Promise<void>): Promise<void> {
-  await fc.assert(fc.asyncProperty(conversationsOf(texts), check), {
+async function holds(
+  conversations: fc.Arbitrary<readonly Batch[]>,
+  numRuns: number,
+  check: (batches: readonly Batch[]) => Promise<void>,
+): Promise<void> {
+  await fc.assert(fc.asyncProperty(conversations, check), {
     seed: SEED,
-    numRuns: RUNS,
+    numRuns,
     // The messages' bytes say nothing that their names do not.
-    asyncReporter: async ({ failed, numRuns, errorInstance }) => {
-      if (failed) throw new Error(`MODEL_SEED=${SEED}, conversation ${numRuns}: ${String(errorInstance)}`)
+    asyncReporter: async ({ failed, numRuns: at, errorInstance }) => {
+      if (failed) throw new Error(`MODEL_SEED=${SEED}, conversation ${at}: ${String(errorInstance)}`)
     },
   })
 }
@@ -340,7 +369,7 @@ describe(`random conversations (MODEL_SEED=${SEED})`, () => {
         () => direct(),
         () => viaGateway(gateway),
       )
-      await holds(texts, async (batches) => {
+      await holds(conversationsOf(stepsOf(texts)), RUNS, async (batches) => {
         const [expected, actual] = (await ends.each(batches)) as [WireMessage[], WireMessage[]]
         const [wanted, got] = [expected.map(shown), actual.map(shown)]
         const isSame = (message: string, i: number): boolean =>
@@ -355,26 +384,35 @@ describe(`random conversations (MODEL_SEED=${SEED})`, () => {
     })
   }
 
-  it('never get past a denial, a hold or a mask, and leave the session usable', async () => {
-    const gateway = await through(DENIALS)
-    const ends = new Ends(() => viaGateway(gateway))
-    const look = await direct('twin')
-    await holds([...HARMFUL, ...HARMLESS.filter((_, i) => i % 2 === 0), ...HARMFUL], async (batches) => {
-      const [received] = (await ends.each(batches)) as [WireMessage[]]
-      const seen = received.some(({ body }) => body.includes(SSN))
-      const rows = (await look.query('select is_called from deletes')).filter(({ type }) => type === 'D')
-      if (seen || rows.map(cellsOf).join(' ') !== 'f') {
-        await look.query('alter sequence deletes restart')
-        ends.close()
-        throw new Error(`${seen ? 'a secret was seen' : 'a held DELETE ran'}\n${sayAll(batches)}`)
-      }
+  for (const [what, conversations, runs] of [
+    [
+      'whatever they say',
+      conversationsOf(stepsOf([...HARMFUL, ...HARMLESS.filter((_, i) => i % 2 === 0), ...HARMFUL])),
+      RUNS,
+    ],
+    ['however they confuse names', conversationsOf(confusingSteps(), 24), RUNS * 2],
+  ] as const) {
+    it(`never get past a denial, a hold or a mask, and leave the session usable, ${what}`, async () => {
+      const gateway = await through(DENIALS)
+      const ends = new Ends(() => viaGateway(gateway))
+      const look = await direct('twin')
+      await holds(conversations, runs, async (batches) => {
+        const [received] = (await ends.each(batches)) as [WireMessage[]]
+        const seen = received.some(({ body }) => body.includes(SSN))
+        const rows = (await look.query('select is_called from deletes')).filter(({ type }) => type === 'D')
+        if (seen || rows.map(cellsOf).join(' ') !== 'f') {
+          await look.query('alter sequence deletes restart')
+          ends.close()
+          throw new Error(`${seen ? 'a secret was seen' : 'a held DELETE ran'}\n${sayAll(batches)}`)
+        }
+      })
+      look.close()
+      ends.close()
+      const ran = server
+        .log()
+        .split('\n')
+        .filter((line) => /(?:statement|execute [^:]*): .*\bforbidden\b/.test(line))
+      expect(ran.filter((line) => !line.includes('create table'))).toEqual([])
     })
-    look.close()
-    ends.close()
-    const ran = server
-      .log()
-      .split('\n')
-      .filter((line) => /(?:statement|execute [^:]*): .*\bforbidden\b/.test(line))
-    expect(ran.filter((line) => !line.includes('create table'))).toEqual([])
-  })
+  }
 })
