@@ -54,7 +54,7 @@ afterEach(async () => {
   wire.close()
   const rows = await direct('select count(*) from kept')
   await direct('truncate kept; insert into kept values (1), (2)')
-  expect(rows, 'no held DELETE ran').toEqual(['2'])
+  if (rows.join() !== '2') throw new Error('a held DELETE ran')
 })
 
 afterAll(async () => {
