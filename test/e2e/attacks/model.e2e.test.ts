@@ -13,8 +13,11 @@ import { bind, cellsOf, errorFields, execute, frame, int16, int32, Wire, type Wi
  */
 
 const RUNS = Number(process.env['MODEL_RUNS'] ?? 300)
-/** Any number; a failure prints the one it happened with. */
-const SEED = Number(process.env['MODEL_SEED'] ?? Date.now() & 0x7fff_ffff)
+/**
+ * The same conversations every time, so that whoever changes something else is not surprised by them. Whoever changes the
+ * state machine runs more, with other seeds: `MODEL_RUNS=5000 MODEL_SEED=$RANDOM`.
+ */
+const SEED = Number(process.env['MODEL_SEED'] ?? 4_711)
 
 const SSN = '078-05-1120'
 const SCHEMA = `
@@ -131,8 +134,10 @@ const step = (says: string, ...parts: Buffer[]): Step => ({ says, bytes: Buffer.
 
 function stepsOf(texts: readonly string[]): fc.Arbitrary<Step> {
   const text = fc.constantFrom(...texts)
-  // PostgreSQL ends the session where EXECUTE runs one of these.
-  const kept = fc.constantFrom(...texts.filter((one) => !/^(?:begin|commit|rollback|savepoint|release)/.test(one)))
+  // PostgreSQL ends the session where EXECUTE runs the first of these, and crashes where it runs one of the others.
+  const kept = fc.constantFrom(
+    ...texts.filter((one) => !/^(?:begin|commit|rollback|savepoint|release)|deallocate|discard|close/.test(one)),
+  )
   const parse = (name: string, sql: string): Step => step(`P ${name}=${sql}`, m.parse(name, sql))
   const value = fc.constantFrom(null, '0', '2', 'x')
   const bound = fc.tuple(portal, statement, fc.option(value, { nil: undefined }), fc.constantFrom(0, 1))
