@@ -6,7 +6,7 @@ it('CRED-3 tells its value to nobody who does not ask for it by name', () => {
   const secret = new Secret('hunter2')
   const shown = [
     String(secret),
-    `${secret}`,
+    'in a text: '.concat(secret as unknown as string),
     JSON.stringify({ secret }),
     inspect(secret),
     inspect({ secret }, { showHidden: true, depth: 9 }),
