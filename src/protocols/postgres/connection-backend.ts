@@ -22,6 +22,7 @@ import { createCopyMasker } from './copy-rows.js'
 import { isAsciiSafeEncoding } from './encodings.js'
 import { factsBehind, namedRelations } from './facts-behind.js'
 import { maskErrorOrNotice, maskNotification, maskParameterStatus, maskRowDescriptionNames } from './mask-messages.js'
+import { MessageStream } from './message-stream.js'
 import { Backend } from './message-types.js'
 import { copyFail, flush, parse } from './messages.js'
 import type { Owed, Portal, Run, Statement } from './pipeline.js'
@@ -54,8 +55,7 @@ export class BackendHalf {
   readonly #shared: Shared
   #resolving: Resolving | undefined
   /** The rest of a message whose beginning has left. */
-  #streaming = 0
-  #isStreamDropped = false
+  readonly #stream: MessageStream
   /** Told to a client as soon as no message is half sent. */
   readonly #notices: Buffer[] = []
   #hasEnded = false
@@ -68,6 +68,7 @@ export class BackendHalf {
 
   constructor(shared: Shared) {
     this.#shared = shared
+    this.#stream = new MessageStream(shared.fromTarget, shared.toClient)
   }
 
   get isResolving(): boolean {
@@ -84,7 +85,7 @@ export class BackendHalf {
 
   /** Whether the client may be told something of our own right now. */
   get isBetweenMessages(): boolean {
-    return this.#streaming === 0 || this.#isStreamDropped
+    return !this.#stream.isHalfSent
   }
 
   resolved(relations: readonly Relation[]): void {
@@ -99,7 +100,12 @@ export class BackendHalf {
     const shared = this.#shared
     if (this.#resolving !== undefined) return false
     const reader = shared.fromTarget
-    if (this.#streaming > 0) return this.#stream()
+    if (this.#stream.isOpen) {
+      if (this.#stream.step()) return true
+      if (!this.#hasEnded) return false
+      shared.close()
+      return true
+    }
     if (this.#notices.length > 0) {
       for (const notice of this.#notices.splice(0)) shared.toClient.send(notice)
     }
@@ -133,7 +139,7 @@ export class BackendHalf {
   /** 'D': Int16 count, then Int32 length and bytes each. */
   #row(frameBytes: number): boolean {
     const shared = this.#shared
-    if (this.#isSwallowing) return this.#startStream(frameBytes, true)
+    if (this.#isSwallowing) return this.#stream.start(frameBytes, true)
     const head = shared.owed.peek()
     if (head === undefined || (head.kind !== 'query' && head.kind !== 'execute')) throw unexpected(Backend.DataRow)
     const { run } = head
@@ -142,32 +148,21 @@ export class BackendHalf {
       if (run.obligations.masker === undefined) run.isPlanned = true
       else return this.#planPortal(run)
     }
-    const at = shared.fromTarget.position
     const { obligations, plan } = run
-    if (run.isCut) return this.#startStream(frameBytes, true)
+    if (run.isCut) return this.#stream.start(frameBytes, true)
     if (obligations.maxRows !== undefined && run.rows >= obligations.maxRows)
       return this.#cut(run, `${obligations.maxRows} rows`)
     if (obligations.maxBytes !== undefined && run.bytes + frameBytes > obligations.maxBytes) {
       return this.#cut(run, `${obligations.maxBytes} bytes`)
     }
-    if (plan === undefined) {
-      if (obligations.maxRows === undefined && obligations.maxBytes === undefined) this.#passWhole(Backend.DataRow, run)
-      if (shared.fromTarget.position > at) return true
-      run.rows++
-      run.bytes += frameBytes
-      return this.#startStream(frameBytes, false)
-    }
-    if (frameBytes > shared.limits.maxMaskedRowBytes) {
-      throw new SallyportError('limit_exceeded', `a row of ${frameBytes} bytes is too long to be masked`, {
-        blame: 'upstream',
-      })
-    }
+    if (plan === undefined) return this.#passUnmasked(Backend.DataRow, run, frameBytes)
+    this.#checkMaskable(frameBytes)
     const reader = shared.fromTarget
     if (!reader.fill(frameBytes)) return false
     // Room for the whole window at once: masked rows are about as long as they were.
     shared.toClient.writer().reserve(reader.limit - reader.position + SPARE_BYTES)
     this.#maskRow(run, plan, frameBytes)
-    if (obligations.maxRows === undefined && obligations.maxBytes === undefined) this.#maskWhole(run, plan)
+    if (!isCapped(run)) this.#maskWhole(run, plan)
     return true
   }
 
@@ -794,32 +789,20 @@ export class BackendHalf {
   /** 'd': bytes. From the target: COPY TO. */
   #copyData(frameBytes: number): boolean {
     const shared = this.#shared
-    if (this.#isSwallowing) return this.#startStream(frameBytes, true)
+    if (this.#isSwallowing) return this.#stream.start(frameBytes, true)
     const head = shared.owed.peek()
     if (head === undefined || (head.kind !== 'query' && head.kind !== 'execute')) throw unexpected(Backend.CopyData)
     const { run } = head
     const { obligations } = run
-    if (run.isCut) return this.#startStream(frameBytes, true)
+    if (run.isCut) return this.#stream.start(frameBytes, true)
     if (obligations.maxBytes !== undefined && run.bytes + frameBytes > obligations.maxBytes) {
       return this.#cut(run, `${obligations.maxBytes} bytes`)
     }
     // One CopyData message is one row, as every server sends it.
     if (obligations.maxRows !== undefined && run.rows >= obligations.maxRows)
       return this.#cut(run, `${obligations.maxRows} rows`)
-    if (run.copyMasker === undefined) {
-      const at = shared.fromTarget.position
-      if (obligations.maxRows === undefined && obligations.maxBytes === undefined)
-        this.#passWhole(Backend.CopyData, run)
-      if (shared.fromTarget.position > at) return true
-      run.rows++
-      run.bytes += frameBytes
-      return this.#startStream(frameBytes, false)
-    }
-    if (frameBytes > shared.limits.maxMaskedRowBytes) {
-      throw new SallyportError('limit_exceeded', `a row of ${frameBytes} bytes is too long to be masked`, {
-        blame: 'upstream',
-      })
-    }
+    if (run.copyMasker === undefined) return this.#passUnmasked(Backend.CopyData, run, frameBytes)
+    this.#checkMaskable(frameBytes)
     const reader = shared.fromTarget
     if (!reader.fill(frameBytes)) return false
     run.rows++
@@ -942,6 +925,25 @@ export class BackendHalf {
     if (this.#shared.barrier === owed) this.#shared.barrier = undefined
   }
 
+  /** Lets rows pass that no mask concerns: all that stand whole in the window, or this one as far as it is there. */
+  #passUnmasked(type: number, run: Run, frameBytes: number): true {
+    const reader = this.#shared.fromTarget
+    const before = reader.position
+    // At a cap each row is looked at by itself.
+    if (!isCapped(run)) this.#passWhole(type, run)
+    if (reader.position > before) return true
+    run.rows++
+    run.bytes += frameBytes
+    return this.#stream.start(frameBytes, false)
+  }
+
+  #checkMaskable(frameBytes: number): void {
+    if (frameBytes <= this.#shared.limits.maxMaskedRowBytes) return
+    throw new SallyportError('limit_exceeded', `a row of ${frameBytes} bytes is too long to be masked`, {
+      blame: 'upstream',
+    })
+  }
+
   /** Lets all messages of this type pass that stand whole in the window: where most of the bytes of most results go by. */
   #passWhole(type: number, run: Run): void {
     const reader = this.#shared.fromTarget
@@ -962,28 +964,6 @@ export class BackendHalf {
     run.bytes += at - start
   }
 
-  #startStream(frameBytes: number, isDropped: boolean): true {
-    this.#streaming = frameBytes
-    this.#isStreamDropped = isDropped
-    this.#stream()
-    return true
-  }
-
-  #stream(): boolean {
-    const shared = this.#shared
-    const reader = shared.fromTarget
-    if (!reader.advance()) {
-      if (!this.#hasEnded) return false
-      shared.close()
-      return true
-    }
-    const count = Math.min(this.#streaming, reader.limit - reader.position)
-    if (!this.#isStreamDropped) shared.toClient.forward(reader.bytes, reader.position, reader.position + count)
-    reader.position += count
-    this.#streaming -= count
-    return true
-  }
-
   #record(run: Run): void {
     if (run.obligations.recordLevel !== 'full' || this.#recorded === run) return
     this.flush()
@@ -1000,6 +980,10 @@ export class BackendHalf {
 /** The run whose messages stand before this answer. Planning at Bind already evaluates what does not change. */
 function runOf(head: Owed): Run | undefined {
   return head.kind === 'bind' ? head.portal.run : 'run' in head ? head.run : undefined
+}
+
+function isCapped({ obligations }: Run): boolean {
+  return obligations.maxRows !== undefined || obligations.maxBytes !== undefined
 }
 
 function unexpected(type: number): SallyportError {

@@ -21,6 +21,7 @@ import {
   decodeParse,
   decodeQuery,
 } from './frontend.js'
+import { MessageStream } from './message-stream.js'
 import { Frontend } from './message-types.js'
 import { serverName } from './names.js'
 import { closeMessage, describe, errorResponse, flush, parse, query, sync } from './messages.js'
@@ -69,12 +70,12 @@ export class FrontendHalf {
   /** Permitted while paused. */
   #released: { readonly commandId: number; readonly obligations: Obligations } | undefined
   /** The rest of a message whose beginning was sent on or dropped. */
-  #streaming = 0
-  #isStreamDropped = false
+  readonly #stream: MessageStream
   #hasEnded = false
 
   constructor(shared: Shared) {
     this.#shared = shared
+    this.#stream = new MessageStream(shared.fromClient, shared.toTarget)
   }
 
   /** Something of the client waits for a verdict or a description. */
@@ -117,7 +118,7 @@ export class FrontendHalf {
     }
     if (this.#isBlocked()) return false
     const reader = shared.fromClient
-    if (this.#streaming > 0) return this.#stream() || this.#abandoned()
+    if (this.#stream.isOpen) return this.#stream.step() || this.#abandoned()
     if (!reader.fill(5)) return this.#abandoned()
     const buffer = reader.bytes
     const type = buffer[reader.position] as number
@@ -136,7 +137,7 @@ export class FrontendHalf {
     const shared = this.#shared
     if (!this.#hasEnded || (shared.owed.length > 0 && shared.copyIn === undefined)) return false
     // In the middle of a message nothing of our own may follow it: the target sees the end of the stream instead.
-    if (this.#streaming === 0 && shared.copyIn === undefined) shared.toTarget.send(TERMINATE)
+    if (!this.#stream.isOpen && shared.copyIn === undefined) shared.toTarget.send(TERMINATE)
     shared.close()
     return true
   }
@@ -190,12 +191,12 @@ export class FrontendHalf {
     const shared = this.#shared
     if (shared.copyIn !== undefined) return this.#copyInMessage(type, frameBytes)
     if (shared.isDiscarding && type !== Frontend.Sync && type !== Frontend.Terminate) {
-      return this.#startStream(frameBytes, true)
+      return this.#stream.start(frameBytes, true)
     }
     switch (type) {
       case Frontend.CopyData:
         // The server ignores these outside COPY: it may have failed while they were under way.
-        return this.#startStream(frameBytes, true)
+        return this.#stream.start(frameBytes, true)
       case Frontend.CopyDone:
       case Frontend.CopyFail:
         if (frameBytes > shared.limits.maxControlBytes) return this.#violation('a message is too long')
@@ -593,7 +594,7 @@ export class FrontendHalf {
     const shared = this.#shared
     switch (type) {
       case Frontend.CopyData:
-        return this.#startStream(frameBytes, false)
+        return this.#stream.start(frameBytes, false)
       case Frontend.CopyDone:
       case Frontend.CopyFail:
       case Frontend.Flush:
@@ -618,7 +619,7 @@ export class FrontendHalf {
     const shared = this.#shared
     if (this.#awaiting !== undefined || this.#isPaused) return true
     if (shared.barrier !== undefined && shared.copyIn === undefined) return true
-    if (shared.owed.length < shared.limits.maxPipeline || this.#streaming > 0) return false
+    if (shared.owed.length < shared.limits.maxPipeline || this.#stream.isOpen) return false
     // The server may keep its answers until it is asked for them.
     const last = shared.owed.at(shared.owed.length - 1)
     if (this.#flushedBehind !== last) shared.toTarget.send(FLUSH)
@@ -789,7 +790,7 @@ export class FrontendHalf {
     const shared = this.#shared
     const isSimple = type === Frontend.Query || type === Frontend.FunctionCall
     if (shared.isDiscarding) {
-      this.#startStream(frameBytes, true)
+      this.#stream.start(frameBytes, true)
       return
     }
     if (isSimple) {
@@ -803,25 +804,7 @@ export class FrontendHalf {
       shared.isDiscarding = true
     }
     shared.owed.push({ kind: 'refusal', response: denialResponse(denial, 'ERROR'), isSimple, isTold: false })
-    this.#startStream(frameBytes, true)
-  }
-
-  /** Lets a message pass, or drops it, as its bytes come: it need not be there whole. */
-  #startStream(frameBytes: number, isDropped: boolean): true {
-    this.#streaming = frameBytes
-    this.#isStreamDropped = isDropped
-    this.#stream()
-    return true
-  }
-
-  #stream(): boolean {
-    const reader = this.#shared.fromClient
-    if (!reader.advance()) return false
-    const count = Math.min(this.#streaming, reader.limit - reader.position)
-    if (!this.#isStreamDropped) this.#shared.toTarget.forward(reader.bytes, reader.position, reader.position + count)
-    reader.position += count
-    this.#streaming -= count
-    return true
+    this.#stream.start(frameBytes, true)
   }
 
   #forward(frameBytes: number): void {
