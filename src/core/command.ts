@@ -1,3 +1,5 @@
+import type { FileAccess } from './file-access.js'
+import type { ShellFacts } from './shell-facts.js'
 import type { SqlFacts, SqlSessionState } from './sql-facts.js'
 
 /** A value bound to a statement. */
@@ -38,9 +40,95 @@ export interface SqlCommand extends CommandBase {
   readonly transactionSerial: number
 }
 
+/** A command line for the target's shell: from an `exec` request, or a whole line of a guarded terminal. */
+export interface ShellCommand extends CommandBase {
+  readonly kind: 'shell'
+  readonly via: 'exec' | 'line'
+  readonly text: string
+  readonly facts: ShellFacts
+  /** What the client asked to have set, and was allowed to. */
+  readonly environment: readonly EnvironmentVariable[]
+  readonly hasTerminal: boolean
+}
+
+export interface EnvironmentVariable {
+  readonly name: string
+  readonly value: string
+}
+
+/** An interactive shell is about to start: what is typed into it cannot be known from its keystrokes. */
+export interface TerminalCommand extends CommandBase {
+  readonly kind: 'terminal'
+  readonly via: 'shell'
+  /** A description for people and text patterns. */
+  readonly text: string
+  readonly environment: readonly EnvironmentVariable[]
+  readonly hasTerminal: boolean
+}
+
+export type SftpOperation =
+  | 'open'
+  | 'opendir'
+  | 'stat'
+  | 'setstat'
+  | 'remove'
+  | 'mkdir'
+  | 'rmdir'
+  | 'rename'
+  | 'readlink'
+  | 'symlink'
+  | 'hardlink'
+  | 'realpath'
+  | 'copy'
+  | 'statvfs'
+  | 'fsync'
+  | 'extension'
+
+/** One operation on the target's files, by SFTP or the older scp. */
+export interface SftpCommand extends CommandBase {
+  readonly kind: 'sftp'
+  /** `sftp` or `scp`. */
+  readonly via: 'sftp' | 'scp'
+  readonly operation: SftpOperation
+  /** One line for people and text patterns, such as `open /etc/passwd for reading`. */
+  readonly text: string
+  readonly files: readonly FileAccess[]
+  /** The extension's name, for operation `extension`. */
+  readonly extension?: string
+}
+
+/** A connection through the target to somewhere else, or from there back. */
+export interface PortForwardCommand extends CommandBase {
+  readonly kind: 'port-forward'
+  /** The protocol's own word: `direct-tcpip`, `direct-streamlocal@openssh.com`, `tcpip-forward`, ... */
+  readonly via: string
+  readonly text: string
+  /** `local`: the client connects out through the target. `remote`: the target listens for the client. */
+  readonly direction: 'local' | 'remote'
+  readonly host?: string
+  readonly port?: number
+  readonly socketPath?: string
+}
+
+/** Anything else a client asks of a channel or the connection: env, subsystem, x11-req, agent forwarding, ... */
+export interface SshRequestCommand extends CommandBase {
+  readonly kind: 'ssh-request'
+  /** The request's own name. */
+  readonly via: string
+  /** What it names: the variable, the subsystem, the signal. Empty where it names nothing. */
+  readonly name: string
+  /** One line for people and text patterns, such as `env LANG=C`. */
+  readonly text: string
+}
+
 /** Plug-ins add their commands by declaration merging. */
 export interface CommandKinds {
   sql: SqlCommand
+  shell: ShellCommand
+  terminal: TerminalCommand
+  sftp: SftpCommand
+  'port-forward': PortForwardCommand
+  'ssh-request': SshRequestCommand
 }
 
 export type Command = CommandKinds[keyof CommandKinds]

@@ -23,6 +23,12 @@ export type Effect = 'deny' | 'hold' | 'allow'
 
 export type RecordLevel = 'none' | 'statement' | 'full'
 
+/**
+ * How an interactive shell is let through. `guarded`: the gateway owns the line and judges each one on Enter. `record`:
+ * everything passes and is recorded; what is run in it is not decided on.
+ */
+export type TerminalMode = 'guarded' | 'record'
+
 /** What must be done along with a permit. */
 export interface Obligations {
   /** Undefined: no mask applies to this command's results and their bytes stay as they are. */
@@ -32,6 +38,10 @@ export interface Obligations {
   readonly maxBytes?: number
   /** `full` also records the (masked) output itself. */
   readonly recordLevel?: RecordLevel
+  /** For interactive shells. Missing: `guarded`, the stricter. */
+  readonly terminal?: TerminalMode
+  /** `full`-screen and raw programs may run in a guarded terminal, unseen while they do. Missing: false. */
+  readonly allowsRawTerminal?: boolean
 }
 
 /** Why and by whom a command was refused: what the client is told. Never contains row data. */

@@ -23,7 +23,29 @@ export type {
 } from './sql-facts.js'
 export { outputSources } from './output-sources.js'
 export type { DecisionContext, HoldTerms, Policy, PolicyOutcome, SessionContext } from './policy.js'
-export type { BoundValue, Command, CommandBase, CommandKinds, SqlCommand } from './command.js'
+export type {
+  BoundValue,
+  Command,
+  CommandBase,
+  CommandKinds,
+  EnvironmentVariable,
+  PortForwardCommand,
+  SftpCommand,
+  SftpOperation,
+  ShellCommand,
+  SqlCommand,
+  SshRequestCommand,
+  TerminalCommand,
+} from './command.js'
+export type { FileAccess, FileAccessMode } from './file-access.js'
+export type {
+  NetworkTarget,
+  ShellAnalyzer,
+  ShellAssignment,
+  ShellFacts,
+  ShellHazard,
+  ShellSimpleCommand,
+} from './shell-facts.js'
 export {
   REASON_CODES,
   type Denial,
@@ -31,6 +53,7 @@ export {
   type Obligations,
   type ReasonCode,
   type RecordLevel,
+  type TerminalMode,
 } from './decision.js'
 export {
   CELL_NULL,
@@ -43,6 +66,7 @@ export {
   type ResultColumn,
   type ResultMasker,
   type RowPlan,
+  type StreamMasker,
   type TextExposure,
   type TextMasker,
 } from './masking.js'

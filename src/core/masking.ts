@@ -41,6 +41,19 @@ export interface TextMasker {
   maskText(text: Uint8Array): Uint8Array
 }
 
+/** Masks a text that comes in pieces, such as a terminal's output. The result does not depend on where it was cut. */
+export interface StreamMasker {
+  /** Takes the next piece and returns what is decided by now. The chunk is copied where it is needed later. */
+  push(chunk: Uint8Array): Uint8Array
+  /**
+   * Decides everything held back as if the text ended here, and returns it. What is pushed later starts a new text,
+   * except that a private key or token whose end has not come stays masked.
+   */
+  flush(): Uint8Array
+  /** Bytes waiting for a decision. Never more than `maxHoldBackBytes`. */
+  readonly heldBackBytes: number
+}
+
 /** The masks that apply to the results of one command. Made by the masking layer, applied by the protocol. */
 export interface ResultMasker extends TextMasker {
   /** False: no plan depends on the sources of columns, so that their names need not be looked up. Missing: true. */
@@ -49,6 +62,8 @@ export interface ResultMasker extends TextMasker {
   planRows(columns: readonly ResultColumn[]): RowPlan | undefined
   /** What of an error's or notice's text may quote a masked column while this command runs. Missing: `none`. */
   textExposure?(facts: SqlFacts): TextExposure
+  /** A masker for one stream of a command's output. Undefined: nothing is looked for in streams. */
+  stream?(options: { readonly maxHoldBackBytes: number }): StreamMasker | undefined
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { Command } from './command.js'
-import type { Effect, ReasonCode, RecordLevel } from './decision.js'
+import type { Effect, ReasonCode, RecordLevel, TerminalMode } from './decision.js'
 import type { MaskSet } from './masking.js'
 import type { Resource } from './resource.js'
 import type { Subject } from './subject.js'
@@ -47,6 +47,9 @@ export interface PolicyOutcome {
   readonly maxRows?: number
   readonly maxBytes?: number
   readonly recordLevel: RecordLevel
+  /** The strictest mode that a matching rule names. Missing: none did, which is `guarded`. */
+  readonly terminal?: TerminalMode
+  readonly allowsRawTerminal?: boolean
   /** Texts of alerts to emit. */
   readonly alerts: readonly string[]
   readonly hold?: HoldTerms

@@ -1,4 +1,4 @@
-import type { Command, Denial, PolicyOutcome, ReasonCode } from '../core/index.js'
+import type { Command, Denial, PolicyOutcome, ReasonCode, ShellCommand, SqlCommand } from '../core/index.js'
 
 const NO_MASKS = Object.freeze({ columns: [], detectors: [] })
 
@@ -37,18 +37,19 @@ export function checkedOutcome(command: Command, outcome: PolicyOutcome): Policy
   // A policy that only observes says so, and would have refused it.
   if (outcome.ruleId === undefined && outcome.wouldBe === undefined && isUnparsed(command)) {
     const problem = command.facts.problem
+    const what = command.kind === 'sql' ? 'the statement' : 'the command line'
     return {
       ...outcome,
       effect: 'deny',
       reason: 'unparsed',
-      message: `the statement could not be understood${problem === undefined ? '' : `: ${problem}`}`,
+      message: `${what} could not be understood${problem === undefined ? '' : `: ${problem}`}`,
     }
   }
   return outcome
 }
 
-function isUnparsed(command: Command): boolean {
-  return command.kind === 'sql' && command.facts.certainty === 'unparsed'
+function isUnparsed(command: Command): command is SqlCommand | ShellCommand {
+  return (command.kind === 'sql' || command.kind === 'shell') && command.facts.certainty === 'unparsed'
 }
 
 /** The same answer, turned into what an observing enforcer does about it: nothing. */

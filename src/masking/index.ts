@@ -1,3 +1,2 @@
 export { createMasking, type Masking, type MaskingOptions } from './masking.js'
 export { DETECTOR_NAMES, type Detector, scan } from './detectors/index.js'
-export type { StreamMasker } from './stream-masker.js'

@@ -4,6 +4,7 @@ import {
   type ResultMasker,
   SallyportError,
   type Secret,
+  type StreamMasker,
   type TextMasker,
 } from '../core/index.js'
 import type { Detector } from './detectors/index.js'
@@ -11,7 +12,7 @@ import { KeyedHash } from './keyed-hash.js'
 import { PostgresResultMasker } from './postgres/result-masker.js'
 import { Replacer } from './replacer.js'
 import { keptOf } from './strategies.js'
-import { DetectingStreamMasker, type StreamMasker } from './stream-masker.js'
+import { DetectingStreamMasker } from './stream-masker.js'
 import { DetectingTextMasker } from './text-masker.js'
 
 /** Sets of masks kept compiled. A policy has few; more come only from attributes put into masks. */

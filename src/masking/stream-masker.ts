@@ -1,20 +1,7 @@
 import type { Hmac } from 'node:crypto'
-import { ByteWriter, SallyportError } from '../core/index.js'
+import { ByteWriter, SallyportError, type StreamMasker } from '../core/index.js'
 import { CONTEXT_BYTES, MAX_LOOK_BEHIND_BYTES, mayStartMatch, Scanner } from './detectors/index.js'
 import type { Replacer } from './replacer.js'
-
-/** Masks a text that comes in pieces. The result does not depend on where it was cut. */
-export interface StreamMasker {
-  /** Takes the next piece and returns what is decided by now. The chunk is copied where it is needed later. */
-  push(chunk: Uint8Array): Uint8Array
-  /**
-   * Decides everything held back as if the text ended here, and returns it. What is pushed later starts a new text,
-   * except that a private key or token whose end has not come stays masked.
-   */
-  flush(): Uint8Array
-  /** Bytes waiting for a decision. Never more than `maxHoldBackBytes`. */
-  readonly heldBackBytes: number
-}
 
 export class DetectingStreamMasker implements StreamMasker {
   readonly #replacer: Replacer

@@ -1,6 +1,5 @@
 import { Transform } from 'node:stream'
-import type { Schedule } from '../core/index.js'
-import type { StreamMasker } from '../masking/index.js'
+import type { Schedule, StreamMasker } from '../core/index.js'
 
 export interface TextMaskOptions {
   readonly masker: StreamMasker

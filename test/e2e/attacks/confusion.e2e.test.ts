@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { Command, CommandAnswer } from '../../../src/core/index.js'
+import type { CommandAnswer, SqlCommand } from '../../../src/core/index.js'
 import type { Rule } from '../../../src/policy/index.js'
 import * as m from '../../../src/protocols/postgres/messages.js'
 import { AGENT, ALLOW_ALL, startGateway, type TestGateway } from '../../support/gateway.js'
@@ -31,14 +31,14 @@ let gateway: TestGateway
 let wire: Wire
 const judged: string[] = []
 const answers = new Map<number, CommandAnswer>()
-const commands = new Map<number, Command>()
+const commands = new Map<number, SqlCommand>()
 
 beforeAll(async () => {
   server = await startPostgres({ sql: SCHEMA })
   gateway = await startGateway({ server, rules: RULES })
   gateway.gateway.events.on('judged', (_info, command, judgement) => {
     judged.push(command.text)
-    if (judgement.permitted) commands.set(command.id, command)
+    if (judgement.permitted && command.kind === 'sql') commands.set(command.id, command)
   })
   gateway.gateway.events.on('answered', (_info, id, answer) => answers.set(id, answer))
 })
