@@ -73,6 +73,8 @@ export {
 export type { DerivedColumn, Relation, RelationName, RelationReference } from './catalog.js'
 export { Fifo } from './fifo.js'
 export { ByteWriter } from './bytes/writer.js'
+export { SshReader, type SshReaderOptions } from './bytes/ssh-reader.js'
+export { SshWriter } from './bytes/ssh-writer.js'
 export { ChunkReader } from './bytes/chunk-reader.js'
 export { Outbox } from './bytes/outbox.js'
 export { combineStatementFacts, leastCertain, SQL_CLASSES, unparsedFacts, worstClass } from './sql-facts-combine.js'
