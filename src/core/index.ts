@@ -38,6 +38,8 @@ export type {
   TerminalCommand,
 } from './command.js'
 export type { FileAccess, FileAccessMode } from './file-access.js'
+export type { FileContent, FileTransfer } from './file-transfer.js'
+export type { TerminalSize } from './terminal-size.js'
 export type {
   NetworkTarget,
   ShellAnalyzer,
@@ -92,3 +94,14 @@ export type {
 } from './connection.js'
 export type { Cancellation, Protocol, ProtocolContext, TlsPosture } from './protocol.js'
 export { printableLines, printableText } from './printable.js'
+export {
+  LEAVE_TERMINAL_MODES,
+  sanitizeTerminal,
+  TERMINAL_PART,
+  TerminalModes,
+  TerminalModeWatch,
+  TerminalParser,
+  type TerminalPart,
+  TerminalSanitizer,
+  type TerminalSequenceType,
+} from './terminal/index.js'

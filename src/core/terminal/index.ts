@@ -1,0 +1,8 @@
+export {
+  TERMINAL_PART,
+  TerminalParser,
+  type TerminalPart,
+  type TerminalSequenceType,
+} from './terminal-parser.js'
+export { LEAVE_TERMINAL_MODES, TerminalModes, TerminalModeWatch } from './terminal-modes.js'
+export { sanitizeTerminal, TerminalSanitizer } from './sanitize.js'
