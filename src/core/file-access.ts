@@ -1,4 +1,7 @@
-/** What is done with a file or directory. `metadata`: owner, mode, times, attributes. */
+/**
+ * What is done with a file or directory. `list`: learns the names in it, or that it exists and with which attributes.
+ * `metadata`: changes owner, mode, times or attributes.
+ */
 export type FileAccessMode = 'read' | 'write' | 'create' | 'delete' | 'execute' | 'metadata' | 'list'
 
 /** A path that a command touches, and how. */

@@ -1,10 +1,13 @@
-import type { ConnectionEvent } from '../connection.js'
-import type { Fifo } from '../fifo.js'
 import type { Side } from '../side.js'
 import { ByteWriter } from './writer.js'
 
 /** Below this size a run of forwarded bytes behind own bytes is copied to them rather than written apart. */
 const COPY_BELOW_BYTES = 2_048
+
+/** Where write events go: a queue of these and of whatever other events a machine has. */
+export interface WriteEvents {
+  push(event: { readonly type: 'write'; readonly to: Side; readonly bytes: Uint8Array }): void
+}
 
 /**
  * What leaves towards one side, in as few writes as order allows: untouched frames that lie side by side leave as one view
@@ -12,13 +15,13 @@ const COPY_BELOW_BYTES = 2_048
  */
 export class Outbox {
   readonly #side: Side
-  readonly #events: Fifo<ConnectionEvent>
+  readonly #events: WriteEvents
   #run: Buffer | undefined
   #runStart = 0
   #runEnd = 0
   readonly #own = new ByteWriter(0)
 
-  constructor(side: Side, events: Fifo<ConnectionEvent>) {
+  constructor(side: Side, events: WriteEvents) {
     this.#side = side
     this.#events = events
   }
