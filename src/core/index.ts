@@ -77,6 +77,39 @@ export { Fifo } from './fifo.js'
 export { ByteWriter } from './bytes/writer.js'
 export { SshReader, type SshReaderOptions } from './bytes/ssh-reader.js'
 export { SshWriter } from './bytes/ssh-writer.js'
+export {
+  decodeSshPublicKey,
+  isSshKeyType,
+  parseSshPublicKey,
+  readSshKeyLine,
+  SSH_KEY_TYPES,
+  sshFingerprint,
+  sshPublicKeyOf,
+  type SshKeyType,
+  type SshPublicKey,
+} from './ssh/public-key.js'
+export {
+  isSshSignatureAlgorithm,
+  signatureAlgorithmIn,
+  signatureAlgorithmsOf,
+  signSsh,
+  SSH_SIGNATURE_ALGORITHMS,
+  verifySshSignature,
+  type SshSignatureAlgorithm,
+  type SshSignatureFacts,
+} from './ssh/signature.js'
+export {
+  certificateOption,
+  certificateOptionText,
+  certificateTypeOf,
+  certifiedKeyType,
+  decodeSshCertificate,
+  encodeUnsignedCertificate,
+  isSignedByAuthority,
+  type SshCertificate,
+  type SshCertificateFields,
+  type SshCertificateOption,
+} from './ssh/certificate.js'
 export { ChunkReader } from './bytes/chunk-reader.js'
 export { Outbox } from './bytes/outbox.js'
 export { combineStatementFacts, leastCertain, SQL_CLASSES, unparsedFacts, worstClass } from './sql-facts-combine.js'

@@ -137,8 +137,8 @@ export class SshReader {
     if (this.remaining !== 0) throw this.problem(`has ${this.remaining} bytes behind its last field`)
   }
 
-  problem(what: string): SallyportError {
-    return new SallyportError(this.#code, `${this.#message} ${what}`)
+  problem(what: string, cause?: unknown): SallyportError {
+    return new SallyportError(this.#code, `${this.#message} ${what}`, { cause })
   }
 
   limit(what: string): SallyportError {
