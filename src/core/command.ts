@@ -16,6 +16,8 @@ export interface CommandBase {
   readonly id: number
   /** Protocol name, such as `postgres`. */
   readonly protocol: string
+  /** Which of the session's channels it came on, counted from 1 in the order of their opening. Missing: there is only one. */
+  readonly channelId?: number
 }
 
 /**

@@ -78,6 +78,10 @@ export interface CommandAnswer {
   readonly errorCode?: string
   /** Masked. */
   readonly errorMessage?: string
+  /** What a program returned to its parent. */
+  readonly exitCode?: number
+  /** The signal that ended it, such as `TERM`. */
+  readonly signal?: string
 }
 
 /**

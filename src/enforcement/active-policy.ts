@@ -8,11 +8,20 @@ import {
   type TextMasker,
 } from '../core/index.js'
 import type { Masking } from '../masking/index.js'
-import { denialOf, ENGINE_FAILED, MASKING_FAILED, observedOutcome } from './outcomes.js'
+import { denialOf, ENGINE_FAILED, MASKING_FAILED, observedOutcome, TEXT_DIALECT } from './outcomes.js'
 import type { Judgement } from './types.js'
 
 /** What the enforcer needs of the masking layer: `createMasking` makes one. */
-export type MaskCompiler = Pick<Masking, 'compile' | 'textMasker'>
+export interface MaskCompiler extends Pick<Masking, 'compile' | 'textMasker'> {
+  /**
+   * The masker for commands whose results are plain text: no row plans, and a masker for each stream. Undefined when there is nothing
+   * to look for; columns are not looked at. Missing: such commands are refused where a rule asks for detectors.
+   */
+  compileText?(set: MaskSet): ResultMasker | undefined
+}
+
+/** An observing enforcer decides on no line of a terminal: it lets all of it pass, and records. */
+const OBSERVED_TEXT: Obligations = Object.freeze({ terminal: 'record', allowsRawTerminal: true })
 
 /** `observe` judges and records, and acts on nothing but revocation and a broken record. */
 export type EnforcementMode = 'enforce' | 'observe'
@@ -30,6 +39,7 @@ export class ActivePolicy {
   readonly #judgements = new Map<string, WeakMap<PolicyOutcome, Judgement>>()
   readonly #observed = new WeakMap<PolicyOutcome, PolicyOutcome>()
   readonly #maskers = new WeakMap<MaskSet, ResultMasker>()
+  readonly #textMaskers = new WeakMap<MaskSet, ResultMasker>()
 
   #lastOutcome: PolicyOutcome = ENGINE_FAILED
   #lastDialect = ''
@@ -76,7 +86,9 @@ export class ActivePolicy {
 
   #judge(outcome: PolicyOutcome, dialect: string): Judgement {
     if (outcome.effect === 'deny') return { permitted: false, denial: denialOf(outcome), outcome }
-    if (this.#mode === 'observe') return { permitted: true, obligations: {}, outcome }
+    if (this.#mode === 'observe') {
+      return { permitted: true, obligations: dialect === TEXT_DIALECT ? OBSERVED_TEXT : {}, outcome }
+    }
     try {
       return { permitted: true, obligations: this.#obligations(outcome, dialect), outcome }
     } catch {
@@ -88,10 +100,27 @@ export class ActivePolicy {
   #obligations(outcome: PolicyOutcome, dialect: string): Obligations {
     const obligations: { -readonly [K in keyof Obligations]: Obligations[K] } = { recordLevel: outcome.recordLevel }
     const { masks } = outcome
-    if (masks.columns.length + masks.detectors.length > 0) obligations.masker = this.#masker(masks, dialect)
+    if (dialect === TEXT_DIALECT) {
+      const masker = masks.detectors.length === 0 ? undefined : this.#textResultMasker(masks)
+      if (masker !== undefined) obligations.masker = masker
+      if (outcome.terminal !== undefined) obligations.terminal = outcome.terminal
+      if (outcome.allowsRawTerminal !== undefined) obligations.allowsRawTerminal = outcome.allowsRawTerminal
+    } else if (masks.columns.length + masks.detectors.length > 0) obligations.masker = this.#masker(masks, dialect)
     if (outcome.maxRows !== undefined) obligations.maxRows = outcome.maxRows
     if (outcome.maxBytes !== undefined) obligations.maxBytes = outcome.maxBytes
     return obligations
+  }
+
+  #textResultMasker(masks: MaskSet): ResultMasker | undefined {
+    if (this.#masking?.compileText === undefined) {
+      throw new SallyportError('invalid_policy', 'there are no masks for plain text')
+    }
+    let masker = this.#textMaskers.get(masks)
+    if (masker === undefined) {
+      masker = this.#masking.compileText(masks)
+      if (masker !== undefined) this.#textMaskers.set(masks, masker)
+    }
+    return masker
   }
 
   #masker(masks: MaskSet, dialect: string): ResultMasker {

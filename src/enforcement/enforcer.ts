@@ -9,12 +9,13 @@ import {
   type RandomBytes,
   type Resource,
   type Schedule,
+  type ShellAnalyzer,
   type SqlAnalyzer,
   type Subject,
 } from '../core/index.js'
 import { commitmentKeyOf, type Recorder } from '../recording/index.js'
 import { ActivePolicy, type EnforcementMode, type MaskCompiler } from './active-policy.js'
-import { guardAnalyzer } from './analyzers.js'
+import { guardAnalyzer, guardShellAnalyzer } from './analyzers.js'
 import { OnlookerEmitter } from './events.js'
 import { resolveLimits, type EnforcerLimits, type ResolvedLimits } from './limits.js'
 import { checkedOutcome, denialOf, ENGINE_FAILED } from './outcomes.js'
@@ -27,6 +28,8 @@ export interface EnforcerOptions {
   readonly policy: Policy
   /** By protocol name, such as `postgres`. */
   readonly analyzers: Readonly<Record<string, SqlAnalyzer>>
+  /** Reads command lines. Undefined: every one counts as not understood. */
+  readonly shellAnalyzer?: ShellAnalyzer
   /** Undefined: the policy may not ask for masks. */
   readonly masking?: MaskCompiler
   /** Undefined: nothing is recorded. */
@@ -50,6 +53,11 @@ export interface EnforcerOptions {
    * taken out of statement texts in any case.
    */
   readonly recordTextMasked?: boolean
+  /**
+   * Whether what is typed into terminals is recorded, line by line. Default false. Never while the target does not echo: then it is
+   * recorded that something was typed, and nothing else.
+   */
+  readonly recordInput?: boolean
   /** Commits what masking took out of the record: give the recorder's own. Undefined: nothing is committed. */
   readonly commitmentKey?: Uint8Array
   /** Written into every recording, such as `sallyport 0.1.0`. */
@@ -93,6 +101,7 @@ export class Enforcer extends OnlookerEmitter {
       describer: this.#describer(active),
       emitter: this,
       analyzers: new Map(analyzers),
+      shellAnalyzer: guardShellAnalyzer(options.shellAnalyzer),
       broker: options.broker,
       clock: options.clock,
       schedule: options.schedule,
@@ -100,6 +109,7 @@ export class Enforcer extends OnlookerEmitter {
       limits: this.#limits,
       isObserving: options.mode === 'observe',
       followsPolicy: options.onlineReload ?? true,
+      recordsInput: options.recordInput ?? false,
       forget: (sessionId) => this.#sessions.delete(sessionId),
     }
   }

@@ -158,7 +158,8 @@ export class HeldCommand {
       holdId,
       digest,
       ...rule,
-      ...(command.kind === 'sql' ? { text: describer.text(command.text) } : {}),
+      ...(command.kind === 'sql' ? {} : { kind: command.kind }),
+      ...textOf(command, (text) => describer.text(text)),
       approverGroups: terms.approverGroups,
       approvalsNeeded: terms.approvalsNeeded,
       expiresAtUnixMs,
@@ -232,6 +233,11 @@ export class HeldCommand {
   #refuse(outcome: PolicyOutcome, denial: Denial, holdId?: string): Judgement | Promise<Judgement> {
     return this.#host.conclude(this.#command, { permitted: false, denial, outcome }, outcome, holdId)
   }
+}
+
+/** A plug-in's kind need not have one. */
+function textOf(command: { readonly text?: unknown }, mask: (text: string) => string): { readonly text?: string } {
+  return typeof command.text === 'string' ? { text: mask(command.text) } : {}
 }
 
 const WITHDRAWN: ApprovalResolution = { outcome: 'withdrawn' }

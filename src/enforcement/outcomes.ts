@@ -99,9 +99,24 @@ export function isPrepare(command: Command): boolean {
   return command.kind === 'sql' && command.phase === 'prepare'
 }
 
-/** Empty for commands that have none. */
+/** The dialect of commands whose results are plain text: no columns, so that detectors alone can mask them. */
+export const TEXT_DIALECT = 'text'
+
+/** What masks are compiled for. Empty for a plug-in's kind: what its results look like is not known. */
 export function dialectOf(command: Command): string {
-  return command.kind === 'sql' ? command.dialect : ''
+  switch (command.kind) {
+    case 'sql':
+      return command.dialect
+    case 'shell':
+    case 'terminal':
+    case 'sftp':
+    case 'port-forward':
+    case 'ssh-request':
+      return TEXT_DIALECT
+    default:
+      command satisfies never
+      return ''
+  }
 }
 
 export function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -3,6 +3,7 @@ import { createHash, createHmac } from 'node:crypto'
 import { ByteWriter } from '../core/index.js'
 import type { BoundValue, Command, PolicyOutcome, SqlFacts, TextMasker } from '../core/index.js'
 import { textCommitment, type CommandEvent } from '../recording/index.js'
+import { otherCommandEvent, otherCommitments } from './recorded-detail.js'
 
 /** Bytes of a binary value that are recorded as they are, so that a line stays readable; of more, length and hash are too. */
 const MAX_BINARY_BYTES = 64
@@ -24,7 +25,9 @@ export class CommandDescriber {
   }
 
   event(command: Command, verdict: PolicyOutcome, permitted: boolean, atUnixMs: number): Writable<CommandEvent> {
-    if (command.kind !== 'sql') return this.#genericEvent(command, verdict, permitted, atUnixMs)
+    if (command.kind !== 'sql') {
+      return otherCommandEvent({ command, verdict, permitted, atUnixMs, mask: (text) => this.text(text) })
+    }
     return {
       type: 'command',
       atUnixMs,
@@ -44,17 +47,6 @@ export class CommandDescriber {
   /** Any other text that goes on record. */
   text(text: string): string {
     return this.#masker === undefined ? text : maskString(text, this.#masker)
-  }
-
-  /** A kind that a plug-in added: its own text, if it has one. */
-  #genericEvent(
-    command: { readonly id: number; readonly kind: string; readonly text?: unknown },
-    verdict: PolicyOutcome,
-    permitted: boolean,
-    atUnixMs: number,
-  ): Writable<CommandEvent> {
-    const text = typeof command.text === 'string' ? this.text(command.text) : ''
-    return { type: 'command', atUnixMs, id: command.id, kind: command.kind, text, verdict, permitted }
   }
 
   #maskedStatement(exact: string, facts: SqlFacts): string {
@@ -120,7 +112,7 @@ export function maskedCommitments(
   event: CommandEvent,
   sessionKey: Uint8Array,
 ): Readonly<Record<string, string | number>> | undefined {
-  if (command.kind !== 'sql') return undefined
+  if (command.kind !== 'sql') return otherCommitments(command, event, sessionKey)
   const details: Record<string, string | number> = {}
   if (event.text !== command.text) details['textCommitment'] = textCommitment(command.text, sessionKey)
   if (command.parameters.some((value, index) => isValueMasked(value, event.parameters?.[index]))) {

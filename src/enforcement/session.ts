@@ -3,12 +3,16 @@ import type {
   CommandAnswer,
   DecisionContext,
   Denial,
+  FileContent,
+  FileTransfer,
   Policy,
   PolicyOutcome,
   Resource,
   SessionContext,
+  ShellAnalyzer,
   SqlAnalyzer,
   Subject,
+  TerminalSize,
   TextMasker,
 } from '../core/index.js'
 import type { RecordingEvent, SessionRecorder } from '../recording/index.js'
@@ -27,6 +31,7 @@ import {
 } from './outcomes.js'
 import { PlannedStatements } from './planned-statements.js'
 import { maskedCommitments } from './recorded-command.js'
+import { StreamRecord } from './stream-record.js'
 import type { SessionSurroundings } from './surroundings.js'
 import type { Judgement, Session, SessionOptions } from './types.js'
 
@@ -69,6 +74,8 @@ export class EnforcedSession implements Session {
   readonly #unrecorded = new Set<number>()
   /** Made for the first statement that is planned apart from its run. */
   #planned: PlannedStatements<PlannedNote> | undefined
+  /** Made for the first event of a command's streams. */
+  #streams: StreamRecord | undefined
   #recorder: SessionRecorder | undefined
   #commitmentKey: Uint8Array | undefined
   #isDurable = false
@@ -123,6 +130,10 @@ export class EnforcedSession implements Session {
     return analyzerFor(this.#around.analyzers, protocol)
   }
 
+  get shellAnalyzer(): ShellAnalyzer {
+    return this.#around.shellAnalyzer
+  }
+
   judge(command: Command, inform: (text: string) => void): Judgement | Promise<Judgement> {
     this.#commands++
     try {
@@ -142,6 +153,7 @@ export class EnforcedSession implements Session {
   answered(commandId: number, answer: CommandAnswer): void {
     this.#rows += answer.rows
     this.#bytes += answer.bytes
+    this.#streams?.ended(commandId)
     const isRecorded =
       this.#planned?.answered(commandId, answer) !== true &&
       (this.#unrecorded.size === 0 || !this.#unrecorded.delete(commandId))
@@ -157,6 +169,26 @@ export class EnforcedSession implements Session {
 
   output(commandId: number, channel: string, bytes: Uint8Array): void {
     this.#append({ type: 'output', atUnixMs: this.#around.clock.nowUnixMs(), commandId, channel, bytes })
+  }
+
+  resized(commandId: number, size: TerminalSize): void {
+    this.#streamsOf(commandId)?.resized(commandId, size)
+  }
+
+  input(commandId: number, bytes: Uint8Array, { isEchoed }: { readonly isEchoed: boolean }): void {
+    this.#streamsOf(commandId)?.input(commandId, bytes, isEchoed)
+  }
+
+  detected(commandId: number, text: string): void {
+    this.#streamsOf(commandId)?.detected(commandId, text)
+  }
+
+  transferred(commandId: number, transfer: FileTransfer): void {
+    this.#streamsOf(commandId)?.transferred(commandId, transfer)
+  }
+
+  fileContent(commandId: number, content: FileContent): void {
+    this.#streamsOf(commandId)?.fileContent(commandId, content)
   }
 
   refused(via: string, denial: Denial): void {
@@ -193,6 +225,7 @@ export class EnforcedSession implements Session {
     // What waited is recorded as refused before the end marker is written.
     await Promise.allSettled([...this.#held.values()].map((held) => held.done))
     this.#planned?.settle()
+    this.#streams?.endAll()
     this.#isClosed = true
     const recorder = this.#recorder
     if (recorder !== undefined && this.#failure === undefined) await this.#written(() => recorder.close(reason))
@@ -364,6 +397,17 @@ export class EnforcedSession implements Session {
     }
     if (!this.#isDurable) return this.#decided(command, judgement, holdId)
     return this.#flushedThen(command, judgement, outcome, holdId, recorder)
+  }
+
+  /** Undefined for a command that is not to be recorded. */
+  #streamsOf(commandId: number): StreamRecord | undefined {
+    if (this.#unrecorded.has(commandId)) return undefined
+    return (this.#streams ??= new StreamRecord({
+      recordsInput: this.#around.recordsInput,
+      nowUnixMs: () => this.#around.clock.nowUnixMs(),
+      describer: () => this.#around.describer,
+      append: (event) => this.#append(event),
+    }))
   }
 
   #createPlanned(recorder: SessionRecorder): PlannedStatements<PlannedNote> {

@@ -1,5 +1,5 @@
 import type { ApprovalBroker } from '../approval/index.js'
-import type { Clock, RandomBytes, Schedule, SqlAnalyzer } from '../core/index.js'
+import type { Clock, RandomBytes, Schedule, ShellAnalyzer, SqlAnalyzer } from '../core/index.js'
 import type { ActivePolicy } from './active-policy.js'
 import type { OnlookerEmitter } from './events.js'
 import type { ResolvedLimits } from './limits.js'
@@ -13,6 +13,7 @@ export interface SessionSurroundings {
   describer: CommandDescriber
   readonly emitter: OnlookerEmitter
   readonly analyzers: ReadonlyMap<string, SqlAnalyzer>
+  readonly shellAnalyzer: ShellAnalyzer
   readonly broker: ApprovalBroker | undefined
   readonly clock: Clock
   readonly schedule: Schedule
@@ -20,5 +21,7 @@ export interface SessionSurroundings {
   readonly limits: ResolvedLimits
   readonly isObserving: boolean
   readonly followsPolicy: boolean
+  /** Whether what is typed into terminals goes on record. */
+  readonly recordsInput: boolean
   forget(sessionId: string): void
 }

@@ -2,12 +2,16 @@ import type {
   Command,
   CommandAnswer,
   Denial,
+  FileContent,
+  FileTransfer,
   Obligations,
   Policy,
   PolicyOutcome,
   Resource,
+  ShellAnalyzer,
   SqlAnalyzer,
   Subject,
+  TerminalSize,
   TextMasker,
 } from '../core/index.js'
 
@@ -33,6 +37,8 @@ export interface Session {
   readonly resource: Resource
   readonly policy: Policy
   analyzer(protocol: string): SqlAnalyzer
+  /** Reads command lines. Never throws; without one of its own, the enforcer's calls every line `unparsed`. */
+  readonly shellAnalyzer: ShellAnalyzer
   /** Masks text that belongs to no one command. Undefined: nothing to mask. */
   readonly textMasker: TextMasker | undefined
   /**
@@ -49,6 +55,19 @@ export interface Session {
   answered(commandId: number, answer: CommandAnswer): void
   /** Masked output of a command permitted with record level `full`. The bytes are copied. */
   output(commandId: number, channel: string, bytes: Uint8Array): void
+  /** A command's terminal has this size from here on; also called once at its start. */
+  resized(commandId: number, size: TerminalSize): void
+  /**
+   * What was typed into a command's terminal. Recorded only by an enforcer made with `recordInput`, line by line; while the
+   * target does not echo, nothing but that something was typed.
+   */
+  input(commandId: number, bytes: Uint8Array, options: { readonly isEchoed: boolean }): void
+  /** A command line that was made out in a terminal where lines are not decided on: a hint, and no more. */
+  detected(commandId: number, text: string): void
+  /** A file went through as part of a command. */
+  transferred(commandId: number, transfer: FileTransfer): void
+  /** A piece of such a file, where the policy asks for record level `full`. The bytes are copied. */
+  fileContent(commandId: number, content: FileContent): void
   /** The connection refused a message by itself, before any rule saw it: for the record. */
   refused(via: string, denial: Denial): void
   /** Set when the record can no longer be written: the driver must end the session with it. */

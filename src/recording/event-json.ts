@@ -1,9 +1,12 @@
 import { isUtf8 } from 'node:buffer'
 import type { CommandAnswer, SqlFacts } from '../core/index.js'
+import { commandDetailJson } from './command-detail-json.js'
 import { textCommitment } from './commitment.js'
 import { factsJson } from './facts-json.js'
 import { asciiJson } from './line.js'
+import { redactSecretsInCommandLine } from './redact-command-line.js'
 import { redactSecretsInSql } from './redact-sql.js'
+import { streamEventJson } from './stream-event-json.js'
 import type { CommandEvent, OutputEvent, RecordedVerdict, RecordingEvent } from './types.js'
 
 /** Texts longer than this are rarely sent twice and are not kept. */
@@ -77,11 +80,17 @@ export class EventEncoder {
       case 'output':
         return `${opening(event)},"commandId":${integer(event.commandId)},"channel":${this.#word(event.channel)},${payload(event)}`
       case 'hold':
-        return event.text === undefined ? plain(event) : plain({ ...event, text: redactSecretsInSql(event.text) })
+        return event.text === undefined ? plain(event) : plain({ ...event, text: redacted(event.text, event.kind) })
       case 'approval':
       case 'note':
       case 'alert':
         return plain(event)
+      case 'resize':
+      case 'input':
+      case 'detected':
+      case 'transfer':
+      case 'content':
+        return `${opening(event)},${streamEventJson(event)}`
       default:
         return event satisfies never
     }
@@ -93,6 +102,8 @@ export class EventEncoder {
     json += `,"rows":${integer(answer.rows)},"bytes":${integer(answer.bytes)}`
     if (answer.errorCode !== undefined) json += `,"errorCode":${asciiJson(answer.errorCode)}`
     if (answer.errorMessage !== undefined) json += `,"errorMessage":${asciiJson(answer.errorMessage)}`
+    if (answer.exitCode !== undefined) json += `,"exitCode":${integer(answer.exitCode)}`
+    if (answer.signal !== undefined) json += `,"signal":${asciiJson(answer.signal)}`
     return json
   }
 
@@ -116,14 +127,15 @@ export class EventEncoder {
   }
 
   #newFragment(event: CommandEvent): Fragment {
-    const { facts, text } = event
-    const shown = redactSecretsInSql(text)
+    const { facts, text, detail } = event
+    const shown = detail === undefined ? redactSecretsInSql(text) : redactSecretsInCommandLine(text)
     const isRedacted = shown !== text
     let json = `,"kind":${this.#word(event.kind)}`
     if (event.via !== undefined) json += `,"via":${this.#word(event.via)}`
     if (event.phase !== undefined) json += `,"phase":${this.#word(event.phase)}`
     json += `,"text":${asciiJson(shown)}`
     if (facts !== undefined) json += this.#factsJson(facts)
+    if (detail !== undefined) json += commandDetailJson(detail)
     if (isRedacted) json += ',"redacted":true'
     if (event.transaction !== undefined) json += `,"transaction":${this.#word(event.transaction)}`
     json += this.#verdict(event.verdict)
@@ -186,6 +198,7 @@ export class EventEncoder {
 function isSameCommand(known: CommandEvent, event: CommandEvent): boolean {
   return (
     known.facts === event.facts &&
+    known.detail === event.detail &&
     known.verdict === event.verdict &&
     known.permitted === event.permitted &&
     known.transaction === event.transaction &&
@@ -212,6 +225,11 @@ function sketch(text: string): number {
     hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
   }
   return (hash ^ (hash >>> 16)) & (SEEN_SLOTS - 1)
+}
+
+/** Without its secrets, as texts of this kind of command carry them. */
+function redacted(text: string, kind: string | undefined): string {
+  return kind === undefined || kind === 'sql' ? redactSecretsInSql(text) : redactSecretsInCommandLine(text)
 }
 
 function opening(event: RecordingEvent): string {

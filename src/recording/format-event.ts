@@ -1,12 +1,11 @@
-import { printableLines, printableText } from '../core/index.js'
+import { describeDetail, describeStreamEvent } from './format-stream-event.js'
+import { isMembers, part, payloadLines, show, textLines, words, type Members } from './format-parts.js'
 import type { ReplayEntry } from './replay.js'
 
 export interface FormatOptions {
   /** Leaves recorded output away. Default false. */
   readonly omitOutput?: boolean
 }
-
-type Members = Readonly<Record<string, unknown>>
 
 /**
  * An entry as lines for a person. Safe on a terminal: nothing recorded can move the cursor, hide, reorder, or pass for a line
@@ -16,7 +15,7 @@ export function formatEntry(entry: ReplayEntry, options: FormatOptions = {}): re
   const { event } = entry
   const mark = entry.isVerified ? ' ' : '!'
   if (event === undefined) return [`${mark} ${entry.line} not a readable line of ${entry.raw.length} bytes`]
-  if (event['type'] === 'output' && options.omitOutput === true) return []
+  if (options.omitOutput === true && (event['type'] === 'output' || event['type'] === 'content')) return []
   const [headline, ...block] = describe(event)
   return [`${mark} ${entry.line} ${timeOf(event['at'])} ${headline ?? ''}`, ...block.map((line) => `    ${line}`)]
 }
@@ -32,6 +31,12 @@ function describe(event: Members): string[] {
       return [`answer to ${show(event['commandId'])}: ${outcomeOf(event)}`]
     case 'output':
       return describeOutput(event)
+    case 'resize':
+    case 'input':
+    case 'detected':
+    case 'transfer':
+    case 'content':
+      return describeStreamEvent(event)
     case 'hold':
       return [
         words('hold', event['holdId'], `of command ${show(event['commandId'])}`, ruleOf(event)),
@@ -78,10 +83,11 @@ function describeCommand(event: Members): string[] {
   const would = event['wouldBe'] === undefined ? undefined : `would ${show(event['wouldBe'])}`
   const held = event['holdId'] === undefined ? undefined : `held as ${show(event['holdId'])}`
   const lines = [
-    words(`command ${show(event['id'])}`, event['via'], verdict, ruleOf(event), would, held),
+    words(`command ${show(event['id'])}`, kindOf(event), event['via'], verdict, ruleOf(event), would, held),
     ...textLines(event['text']),
   ]
   const { parameters, answer } = event
+  lines.push(...describeDetail(event))
   if (Array.isArray(parameters)) {
     for (const [index, value] of parameters.entries()) lines.push(`$${index + 1} = ${show(value)}`)
   }
@@ -90,53 +96,28 @@ function describeCommand(event: Members): string[] {
 }
 
 function describeOutput(event: Members): string[] {
-  const { utf8, base64 } = event
-  const head = `output of ${show(event['commandId'])} on ${show(event['channel'])}`
-  if (typeof utf8 === 'string') return [head, ...quoted(utf8)]
-  const bytes = Buffer.from(typeof base64 === 'string' ? base64 : '', 'base64')
-  // Byte by byte: what is not text must not become text by a decoder's guess.
-  return [`${head}, ${bytes.length} bytes`, ...quoted(bytes.toString('latin1'))]
+  return payloadLines(event, `output of ${show(event['commandId'])} on ${show(event['channel'])}`)
+}
+
+/** Statements are what most recordings are of: other kinds are named. */
+function kindOf(event: Members): unknown {
+  return event['kind'] === 'sql' ? undefined : event['kind']
 }
 
 function outcomeOf(answer: Members): string {
   const tags = Array.isArray(answer['tags']) ? answer['tags'].map((tag) => show(tag)).join(', ') : ''
   const error = answer['errorCode'] === undefined ? undefined : `error ${show(answer['errorCode'])}`
-  return words(answer['outcome'], tags, `${show(answer['rows'])} rows`, error, answer['errorMessage'])
+  const { exitCode, signal } = answer
+  const ending = words(part('exit code', exitCode), part('by signal', signal))
+  const size = ending === '' ? `${show(answer['rows'])} rows` : `${show(answer['bytes'])} bytes`
+  return words(answer['outcome'], ending, tags, size, error, answer['errorMessage'])
 }
 
 function ruleOf(event: Members): string | undefined {
   return event['ruleId'] === undefined ? undefined : `by rule ${show(event['ruleId'])}`
 }
 
-function part(word: string, value: unknown): string | undefined {
-  return value === undefined ? undefined : `${word} ${show(value)}`
-}
-
-function words(...parts: readonly unknown[]): string {
-  return parts
-    .filter((each) => each !== undefined && each !== '')
-    .map(show)
-    .join(' ')
-}
-
-function show(value: unknown): string {
-  return printableText(typeof value === 'string' ? value : (JSON.stringify(value) ?? 'unknown'))
-}
-
-function textLines(value: unknown): string[] {
-  return typeof value === 'string' ? quoted(value) : []
-}
-
-/** Behind a bar, which no line of ours begins with. */
-function quoted(text: string): string[] {
-  return printableLines(text).map((line) => `| ${line}`)
-}
-
 function timeOf(at: unknown): string {
   const time = typeof at === 'number' ? new Date(at) : undefined
   return time === undefined || Number.isNaN(time.getTime()) ? 'at an unknown time' : time.toISOString()
-}
-
-function isMembers(value: unknown): value is Members {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -19,6 +19,16 @@ export { segmentName } from './segment-name.js'
 export { createRecorder, type Recorder, type RecorderOptions } from './recorder.js'
 export type { Durability, SessionRecorder } from './session-recorder.js'
 export { redactSecretsInSql } from './redact-sql.js'
+export { redactSecretsInCommandLine } from './redact-command-line.js'
+export type { CommandDetail } from './command-detail.js'
+export type {
+  ContentEvent,
+  DetectedEvent,
+  InputEvent,
+  ResizeEvent,
+  StreamEvent,
+  TransferEvent,
+} from './stream-events.js'
 export { commitmentKeyOf, textCommitment } from './commitment.js'
 export type { Ending, ProblemKind, RecordingProblem } from './chain-verifier.js'
 export { verifyRecording, type RecordingSource, type VerifyOptions, type VerifyResult } from './verify.js'

@@ -1,4 +1,4 @@
-const MARK = '[redacted]'
+import { cutRanges, type Range } from './redaction-ranges.js'
 
 /** One cheap look that tells most texts apart from those worth the walk below. */
 const SUSPICIOUS = /passw|passphrase|pwd|secret|_?key|_?token|identified|crypt|hmac|:\/\//i
@@ -19,12 +19,6 @@ const NO_SECRET = /^(?:\$\d+|\?|:\w+|null|default)$/i
 /** How far a literal may stand behind its name. What is padded further than this is taken out to the end of the text. */
 const MAX_GAP = 4096
 
-/** Half-open, in UTF-16 units. */
-interface Range {
-  readonly start: number
-  readonly end: number
-}
-
 /**
  * Takes literals that are secrets out of a SQL text: after PASSWORD, IDENTIFIED BY, an option or column
  * named like a secret, in connection strings (`password=...`, `scheme://user:...@host`) and in calls of
@@ -43,20 +37,7 @@ export function redactSecretsInSql(text: string): string {
   collectNamed(text, ranges)
   collectCalls(text, ranges)
   collectUris(text, ranges)
-  return cut(text, ranges)
-}
-
-function cut(text: string, ranges: Range[]): string {
-  if (ranges.length === 0) return text
-  ranges.sort((left, right) => left.start - right.start)
-  let result = ''
-  let position = 0
-  for (const { start, end } of ranges) {
-    if (end <= position) continue
-    if (start >= position) result += text.slice(position, start) + MARK
-    position = end
-  }
-  return result + text.slice(position)
+  return cutRanges(text, ranges)
 }
 
 function collectNamed(text: string, ranges: Range[]): void {

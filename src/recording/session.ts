@@ -5,6 +5,7 @@ import { headerJson } from './header-json.js'
 import { GENESIS_HASH, asciiJson, completeLine, sha256Hex } from './line.js'
 import type { Durability, SessionRecorder } from './session-recorder.js'
 import { segmentName } from './segment-name.js'
+import { keptEvent, sizeOfStreamEvent } from './stream-events.js'
 import type { RecordStore, SegmentWriter } from './store.js'
 import type { CommandEvent, RecordingEvent, RecordingHeader } from './types.js'
 
@@ -145,6 +146,13 @@ export class Session implements SessionRecorder {
       case 'note':
       case 'alert':
         this.#gather(event, LINE_OVERHEAD_BYTES)
+        return
+      case 'resize':
+      case 'input':
+      case 'detected':
+      case 'transfer':
+      case 'content':
+        this.#gather(keptEvent(event), LINE_OVERHEAD_BYTES + sizeOfStreamEvent(event))
         return
       default:
         event satisfies never

@@ -1,4 +1,6 @@
 import type { CommandAnswer, Effect, ReasonCode, Resource, SqlFacts, Subject } from '../core/index.js'
+import type { CommandDetail } from './command-detail.js'
+import type { StreamEvent } from './stream-events.js'
 
 /** The value of `format` in the first line of every recording. */
 export const RECORDING_FORMAT = 'sallyport-recording'
@@ -48,6 +50,8 @@ export interface CommandEvent extends EventBase {
   readonly parameters?: readonly (string | null)[]
   /** Summarised in the record. The same object for the same text makes recording cheap. */
   readonly facts?: SqlFacts
+  /** For other kinds than `sql`. With it, secrets of command lines are taken out of the text, not those of SQL alone. */
+  readonly detail?: CommandDetail
   readonly transaction?: string
   readonly verdict: RecordedVerdict
   /** What was done in the end: forwarded or refused. */
@@ -79,6 +83,8 @@ export interface HoldEvent extends EventBase {
   readonly type: 'hold'
   readonly commandId: number
   readonly holdId: string
+  /** The command's. Says how secrets are found in its text; missing: as in SQL. */
+  readonly kind?: string
   /** What the approval is bound to. */
   readonly digest?: string
   readonly ruleId?: string
@@ -122,6 +128,7 @@ export type RecordingEvent =
   | ApprovalEvent
   | NoteEvent
   | AlertEvent
+  | StreamEvent
 
 /** Every value of `type` that a line can have. */
 export type LineType = RecordingEvent['type'] | 'header' | 'continued' | 'end' | 'seal'

@@ -1,4 +1,4 @@
-import type { Policy, Resource, SqlAnalyzer } from '../core/index.js'
+import type { Policy, Resource, ShellAnalyzer, SqlAnalyzer } from '../core/index.js'
 import type { Judgement, Session } from '../enforcement/types.js'
 
 const PERMITTED: Judgement = {
@@ -22,6 +22,12 @@ const POLICY: Policy = {
   sessionMasks: { columns: [], detectors: [] },
 }
 
+const NO_SHELL: ShellAnalyzer = {
+  analyze: () => {
+    throw new Error('housekeeping runs no command lines')
+  },
+}
+
 /**
  * A session for what the gateway itself asks of a target, such as its catalogue: all is permitted, nothing is
  * masked or recorded.
@@ -35,11 +41,17 @@ export function housekeepingSession(resource: Resource, analyzer: SqlAnalyzer): 
     resource,
     policy: POLICY,
     analyzer: () => analyzer,
+    shellAnalyzer: NO_SHELL,
     textMasker: undefined,
     judge: () => PERMITTED,
     withdraw: () => {},
     answered: () => {},
     output: () => {},
+    resized: () => {},
+    input: () => {},
+    detected: () => {},
+    transferred: () => {},
+    fileContent: () => {},
     refused: () => undefined,
     failure: undefined,
     onFailure: () => {},
