@@ -44,16 +44,21 @@ export function redactSecretsInCommandLine(text: string): string {
 }
 
 function collectPatterns(text: string, ranges: Range[]): void {
+  // Each walk goes on behind the secret it found, so that it stays linear however often the name comes.
+  let read = 0
   for (const match of text.matchAll(HEADER)) {
     const start = match.index + match[0].length
-    ranges.push({ start, end: endBefore(text, start, /["'\n]/g) })
+    if (start < read) continue
+    read = endBefore(text, start, /["'\n]/g)
+    ranges.push({ start, end: read })
   }
+  read = 0
   for (const match of text.matchAll(MEMBER)) {
-    if (!isSecretName(match[1] ?? '')) continue
-    const quote = match[2] ?? '"'
     const start = match.index + match[0].length
-    const close = text.indexOf(quote, start)
-    ranges.push({ start, end: close === -1 ? text.length : close })
+    if (start < read || !isSecretName(match[1] ?? '')) continue
+    const close = text.indexOf(match[2] ?? '"', start)
+    read = close === -1 ? text.length : close
+    ranges.push({ start, end: read })
   }
   for (const match of text.matchAll(MARKED)) {
     const end = match.index + match[0].length
@@ -62,7 +67,7 @@ function collectPatterns(text: string, ranges: Range[]): void {
   for (const match of text.matchAll(TOKEN_USER)) {
     ranges.push({ start: match.index + 3, end: match.index + match[0].length - 1 })
   }
-  let read = 0
+  read = 0
   for (const match of text.matchAll(PRIVATE_KEY)) {
     if (match.index < read) continue
     const start = match.index + match[0].length
@@ -82,10 +87,12 @@ function collectWords(text: string, range: Range, depth: number, ranges: Range[]
       if (command.hasHereDocument) collectHereDocument(text, command, range, ranges)
     }
     before = command
-    if (depth >= MAX_DEPTH) continue
     for (const { quoted } of command.words) {
       for (const inside of quoted) {
-        if (/[\s=]/.test(text.slice(inside.start, inside.end))) collectWords(text, inside, depth + 1, ranges)
+        if (!/[\s=]/.test(text.slice(inside.start, inside.end))) continue
+        // Fails closed: what is too deep to be looked into is taken out as it is.
+        if (depth >= MAX_DEPTH) ranges.push(inside)
+        else collectWords(text, inside, depth + 1, ranges)
       }
     }
   }
@@ -109,10 +116,28 @@ function collectCommand(text: string, { words }: ShellWords, ranges: Range[]): v
 function collectAssignments(text: string, word: ShellWord, ranges: Range[]): void {
   const raw = text.slice(word.start, word.end)
   for (const match of raw.matchAll(/([\w.-]{0,128})["']?=/g)) {
-    if (!isSecretName(match[1] ?? '')) continue
-    addValue(text, word, word.start + match.index + match[0].length, ranges)
+    const name = match[1] ?? ''
+    const start = word.start + match.index
+    if (!isSecretName(name) || isVariableOfInnerLine(text, word, { name, start })) continue
+    addValue(text, word, start + match[0].length, ranges)
     return
   }
+}
+
+/** `ssh host 'PGPASSWORD=x psql'`: the value ends within the word. It is found when the inner line is looked at. */
+function isVariableOfInnerLine(
+  text: string,
+  word: ShellWord,
+  { name, start }: { readonly name: string; readonly start: number },
+): boolean {
+  if (!/^[A-Z][A-Z0-9_]*$/.test(name) || name === 'PWD') return false
+  return word.quoted.some(
+    (inside) =>
+      inside.start <= start &&
+      start < inside.end &&
+      (inside.start === start || /\s/.test(text.charAt(start - 1))) &&
+      /\s/.test(text.slice(start, inside.end)),
+  )
 }
 
 /** Whether the word behind this one is a secret: an option with a telling name, or `set NAME`. */

@@ -117,7 +117,10 @@ function openingAt(text: string, at: number, isNested: boolean): string | undefi
 
 function closingAt(text: string, from: number, limit: number, opening: string): number {
   if (opening === "'" || opening.startsWith('\\')) {
-    const close = text.indexOf(opening, from)
+    let close = text.indexOf(opening, from)
+    // One behind more backslashes belongs to what is inside.
+    while (opening !== "'" && close > from && text[close - 1] === '\\')
+      close = text.indexOf(opening, close + opening.length)
     return close === -1 ? limit : close
   }
   const quote = opening.at(-1)
