@@ -1,0 +1,226 @@
+import { Fifo, otherSide, SallyportError, type Side } from '../../core/index.js'
+import { SSH_MESSAGE } from './message-types.js'
+import { channelMessage, channelRequest, dataMessage, windowAdjust } from './messages.js'
+import { MAX_PACKET_BYTES } from './options.js'
+
+type FlowItem =
+  | { readonly type: 'data'; readonly code: number; bytes: Buffer }
+  | { readonly type: 'request'; readonly name: string; readonly data: Buffer }
+  | { readonly type: 'eof' }
+  | { readonly type: 'close' }
+
+export interface FlowPort {
+  send(to: Side, payload: Buffer): void
+  /** The side's transport has more to send than it can: it should be given nothing to ask for more. */
+  isFull(side: Side): boolean
+}
+
+/**
+ * One direction of one channel: what `from` sends, passed on to the other side as far as its window goes.
+ *
+ * Two windows meet here. `#receiveWindow` is what `from` may still send to us; `#sendWindow` what we may send on. A grant
+ * goes out only for what has left the queue, so that the queue never holds more than `maxWindowBytes`, and no grant goes
+ * out while the receiving transport is full. Data, requests, EOF and CLOSE stay in their order.
+ */
+export class Flow {
+  readonly from: Side
+  readonly to: Side
+  readonly #port: FlowPort
+  readonly #items = new Fifo<FlowItem>()
+  /** Bytes in `#items`. */
+  queuedBytes = 0
+  /** Bytes that wait elsewhere before they come here, such as in a masker: they count against the window. */
+  heldBackBytes = 0
+  #maxWindowBytes: number
+  #receiveWindow: number
+  #sender: number | undefined
+  #recipient: number | undefined
+  #sendWindow = 0
+  #maxPacketBytes = 0
+  /** Nothing but what we say ourselves passes. */
+  isBlocked = false
+  /** The receiver has closed: what still comes for it goes nowhere. */
+  isDiscarding = false
+  isEofReceived = false
+  isCloseReceived = false
+  isEofSent = false
+  isCloseSent = false
+
+  /** @param windowBytes what `from` has been, or will be, told that it may send */
+  constructor(from: Side, windowBytes: number, port: FlowPort) {
+    this.from = from
+    this.to = otherSide(from)
+    this.#port = port
+    this.#maxWindowBytes = windowBytes
+    this.#receiveWindow = windowBytes
+  }
+
+  get windowBytes(): number {
+    return this.#receiveWindow
+  }
+
+  /** `from` has told its number for the channel. */
+  knowSender(sender: number): void {
+    this.#sender = sender
+  }
+
+  /** The receiving side has opened its end. */
+  open(recipient: number, windowBytes: number, maxPacketBytes: number): void {
+    this.#recipient = recipient
+    this.#sendWindow = windowBytes
+    this.#maxPacketBytes = Math.min(maxPacketBytes, MAX_PACKET_BYTES)
+    this.pump()
+  }
+
+  /** The receiver's number for the channel, once it has opened its end. */
+  get recipient(): number | undefined {
+    return this.#recipient
+  }
+
+  /** More may be on the way at a time from here on. */
+  widen(windowBytes: number): void {
+    this.#maxWindowBytes = windowBytes
+    this.grant()
+  }
+
+  /** Counts data that came in. @throws SallyportError when there was no room for it */
+  arrived(bytes: number): void {
+    if (bytes > this.#receiveWindow || this.isEofReceived || this.isCloseReceived) {
+      throw new SallyportError(
+        this.from === 'downstream' ? 'protocol_violation' : 'upstream_protocol_violation',
+        this.isEofReceived || this.isCloseReceived ? 'data came after the end of a channel' : 'data overran its window',
+      )
+    }
+    this.#receiveWindow -= bytes
+  }
+
+  /** The receiver may be sent so much more. @throws SallyportError for a window of more than 32 bits */
+  adjust(bytes: number): void {
+    this.#sendWindow += bytes
+    if (this.#sendWindow > 0xffff_ffff) {
+      throw new SallyportError(
+        this.to === 'downstream' ? 'protocol_violation' : 'upstream_protocol_violation',
+        'a window grew beyond its maximum',
+      )
+    }
+    this.pump()
+  }
+
+  /**
+   * Passes data on, or queues it.
+   *
+   * @param payload the whole message it came in, when it may leave as it is but for the recipient: it is given away
+   */
+  data(code: number, bytes: Buffer, payload?: Buffer): void {
+    if (bytes.length === 0 || this.isDiscarding || this.isCloseSent) {
+      this.grant()
+      return
+    }
+    if (
+      payload !== undefined &&
+      this.#items.length === 0 &&
+      !this.isBlocked &&
+      this.#recipient !== undefined &&
+      bytes.length <= this.#sendWindow &&
+      bytes.length <= this.#maxPacketBytes
+    ) {
+      payload.writeUInt32BE(this.#recipient, 1)
+      this.#sendWindow -= bytes.length
+      this.#port.send(this.to, payload)
+      this.grant()
+      return
+    }
+    this.#items.push({ type: 'data', code, bytes })
+    this.queuedBytes += bytes.length
+    this.pump()
+  }
+
+  request(name: string, data: Buffer): void {
+    this.#put({ type: 'request', name, data })
+  }
+
+  eof(): void {
+    this.#put({ type: 'eof' })
+  }
+
+  close(): void {
+    this.#put({ type: 'close' })
+  }
+
+  #put(item: FlowItem): void {
+    if (this.isCloseSent) return
+    this.#items.push(item)
+    this.pump()
+  }
+
+  /** Lets go of everything that waits. */
+  drop(): void {
+    while (this.#items.shift() !== undefined);
+    this.queuedBytes = 0
+  }
+
+  /** Sends what may be sent. */
+  pump(): void {
+    const recipient = this.#recipient
+    if (recipient === undefined) return
+    for (let item = this.#next(); item !== undefined; item = this.#next()) {
+      if (item.type === 'data') {
+        if (!this.#sendData(recipient, item)) break
+        continue
+      }
+      this.#items.shift()
+      if (item.type === 'request') {
+        if (!this.isCloseSent) {
+          this.#port.send(this.to, channelRequest(recipient, item.name, item.data, { wantsReply: false }))
+        }
+      } else if (item.type === 'eof') {
+        this.#sendEof(recipient)
+      } else {
+        this.#sendClose(recipient)
+      }
+    }
+    this.grant()
+  }
+
+  #next(): FlowItem | undefined {
+    return this.isBlocked ? undefined : this.#items.peek()
+  }
+
+  #sendData(recipient: number, item: Extract<FlowItem, { type: 'data' }>): boolean {
+    while (item.bytes.length > 0) {
+      const count = Math.min(item.bytes.length, this.#sendWindow, this.#maxPacketBytes)
+      if (count === 0) return false
+      this.#port.send(this.to, dataMessage(recipient, item.code, item.bytes.subarray(0, count)))
+      this.#sendWindow -= count
+      this.queuedBytes -= count
+      item.bytes = item.bytes.subarray(count)
+    }
+    this.#items.shift()
+    return true
+  }
+
+  #sendEof(recipient: number): void {
+    if (this.isEofSent || this.isCloseSent) return
+    this.isEofSent = true
+    this.#port.send(this.to, channelMessage(SSH_MESSAGE.CHANNEL_EOF, recipient))
+  }
+
+  #sendClose(recipient: number): void {
+    if (this.isCloseSent) return
+    this.isCloseSent = true
+    this.drop()
+    this.#port.send(this.to, channelMessage(SSH_MESSAGE.CHANNEL_CLOSE, recipient))
+  }
+
+  /**
+   * Lets `from` send more, for what has been passed on. Called again when a transport has room: see {@link FlowPort.isFull}.
+   * In big steps: a message for every packet would cost more than it is worth.
+   */
+  grant(): void {
+    if (this.#sender === undefined || this.isEofReceived || this.isCloseReceived || this.isDiscarding) return
+    const room = this.#maxWindowBytes - this.#receiveWindow - this.queuedBytes - this.heldBackBytes
+    if (room * 2 < this.#maxWindowBytes || this.#port.isFull(this.to)) return
+    this.#receiveWindow += room
+    this.#port.send(this.from, windowAdjust(this.#sender, room))
+  }
+}

@@ -1,0 +1,3 @@
+export { SshConnection } from './connection.js'
+export type { SshEvent } from './events.js'
+export type { SshConnectionOptions, SshLimits } from './options.js'

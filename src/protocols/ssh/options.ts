@@ -1,0 +1,51 @@
+import type { ShellAnalyzer } from '../../core/index.js'
+
+export interface SshLimits {
+  /** Channels open at a time. Default 128: a multiplexing client uses some 20. */
+  readonly maxChannels?: number
+  /** What a side may send on a channel before we have passed it on. Default 2 MiB, as OpenSSH: full speed over long distances. */
+  readonly windowBytes?: number
+  /** The same while nothing runs on the channel yet, as during a hold. Default 64 KiB. */
+  readonly heldWindowBytes?: number
+  /** Requests of one channel, or of the connection, waiting behind one that is being decided. Default 64. */
+  readonly maxWaitingRequests?: number
+  /** Environment variables of one channel. Default 128, and 128 KiB. */
+  readonly maxEnvironmentVariables?: number
+  readonly maxEnvironmentBytes?: number
+  /** Listeners on the target, for the client. Default 32. */
+  readonly maxListeners?: number
+  /** Messages of a client that is faster than the connection to its target. Default 1 MiB. */
+  readonly maxEarlyBytes?: number
+  /** Output waiting for the maskers' decision, per stream. Default 64 KiB. */
+  readonly maxHoldBackBytes?: number
+  /** How long output waits for that decision: on terminals, where people wait for a prompt, default 50 ms; */
+  readonly terminalHoldBackMs?: number
+  /** elsewhere, default 500 ms. */
+  readonly holdBackMs?: number
+}
+
+export interface SshConnectionOptions {
+  readonly shellAnalyzer: ShellAnalyzer
+  readonly limits?: SshLimits
+}
+
+export type ResolvedSshLimits = Required<SshLimits>
+
+/** Ours; every implementation takes as much (RFC 4253 section 6.1). */
+export const MAX_PACKET_BYTES = 32_768
+
+export function resolveSshLimits(limits: SshLimits = {}): ResolvedSshLimits {
+  return {
+    maxChannels: limits.maxChannels ?? 128,
+    windowBytes: limits.windowBytes ?? 2_097_152,
+    heldWindowBytes: limits.heldWindowBytes ?? 65_536,
+    maxWaitingRequests: limits.maxWaitingRequests ?? 64,
+    maxEnvironmentVariables: limits.maxEnvironmentVariables ?? 128,
+    maxEnvironmentBytes: limits.maxEnvironmentBytes ?? 131_072,
+    maxListeners: limits.maxListeners ?? 32,
+    maxEarlyBytes: limits.maxEarlyBytes ?? 1_048_576,
+    maxHoldBackBytes: limits.maxHoldBackBytes ?? 65_536,
+    terminalHoldBackMs: limits.terminalHoldBackMs ?? 50,
+    holdBackMs: limits.holdBackMs ?? 500,
+  }
+}
