@@ -1,5 +1,14 @@
 import { isUtf8 } from 'node:buffer'
 import type { BoundValue, Command, SqlFacts } from '../core/index.js'
+import {
+  describeEnvironment,
+  describeForward,
+  describeRequest,
+  describeSftp,
+  describeShellFacts,
+  TERMINAL_EFFECTS,
+} from './describe-shell.js'
+import { plain } from './plain.js'
 import { renderForDisplay, type RenderOptions } from './render.js'
 
 /** A command in words that a person can decide on: exact text, every value, and what it does. */
@@ -8,7 +17,7 @@ export interface CommandDescription {
   readonly text: string
   /** The text rendered by `renderForDisplay`. */
   readonly display: string
-  /** One per bound value, in order, rendered: `$1 = 'x' (text)`. */
+  /** One per bound value or variable of the environment, in order, rendered: `$1 = 'x' (text)`, `LANG = 'C'`. */
   readonly values: readonly string[]
   /** What it does by the analysis, rendered: not what its comments claim. Empty when nothing is known. */
   readonly effects: readonly string[]
@@ -24,12 +33,63 @@ const MAX_EFFECTS = 64
 /** Describes a command for its approvers. Unmasked: people decide on what will run. */
 export function describeCommand(command: Command, options: RenderOptions = {}): CommandDescription {
   const warnings = new Set<string>()
-  const text = command.kind === 'sql' ? command.text : genericText(command)
+  const text = textOf(command)
   const rendering = renderForDisplay(text, options)
   for (const warning of rendering.warnings) warnings.add(warning)
-  const values = command.kind === 'sql' ? describeValues(command.parameters, warnings) : []
-  const effects = command.kind === 'sql' ? describeFacts(command.facts) : []
+  const values = valuesOf(command, warnings)
+  const effects = atMost(effectsOf(command))
   return { text, display: rendering.text, values, effects, warnings: [...warnings] }
+}
+
+function textOf(command: Command): string {
+  switch (command.kind) {
+    case 'sql':
+    case 'shell':
+    case 'terminal':
+    case 'sftp':
+    case 'port-forward':
+    case 'ssh-request':
+      return command.text
+    default:
+      command satisfies never
+      return genericText(command)
+  }
+}
+
+function valuesOf(command: Command, warnings: Set<string>): string[] {
+  if (command.kind === 'sql') return describeValues(command.parameters, warnings)
+  if (command.kind !== 'shell' && command.kind !== 'terminal') return []
+  const { environment } = command
+  const shown = describeEnvironment(environment.slice(0, MAX_VALUES), warnings)
+  if (environment.length <= MAX_VALUES) return shown
+  const missing = environment.length - MAX_VALUES
+  warnings.add(`${missing} of ${environment.length} variables are not shown`)
+  return [...shown, `⟦${missing} variables not shown⟧`]
+}
+
+function effectsOf(command: Command): readonly string[] {
+  switch (command.kind) {
+    case 'sql':
+      return describeFacts(command.facts)
+    case 'shell':
+      return describeShellFacts(command.facts)
+    case 'terminal':
+      return TERMINAL_EFFECTS
+    case 'sftp':
+      return describeSftp(command)
+    case 'port-forward':
+      return describeForward(command)
+    case 'ssh-request':
+      return describeRequest(command)
+    default:
+      command satisfies never
+      return []
+  }
+}
+
+function atMost(lines: readonly string[]): readonly string[] {
+  if (lines.length <= MAX_EFFECTS) return lines
+  return [...lines.slice(0, MAX_EFFECTS), `⟦${lines.length - MAX_EFFECTS} lines not shown⟧`]
 }
 
 function describeValues(parameters: readonly BoundValue[], warnings: Set<string>): string[] {
@@ -103,12 +163,7 @@ function describeFacts(facts: SqlFacts): string[] {
   for (const call of facts.functions) {
     if (call.hazards.length > 0) lines.push(`calls ${plain(call.name)}: ${call.hazards.join(', ')}`)
   }
-  if (lines.length <= MAX_EFFECTS) return lines
-  return [...lines.slice(0, MAX_EFFECTS), `⟦${lines.length - MAX_EFFECTS} lines not shown⟧`]
-}
-
-function plain(text: string): string {
-  return renderForDisplay(text, { maxCharacters: 256 }).text
+  return lines
 }
 
 /** A plug-in's command, as JSON of its own fields. Bytes as hexadecimal. */

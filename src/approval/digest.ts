@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
-import { ByteWriter, type Command, type Resource, type SqlCommand, type Subject } from '../core/index.js'
+import { ByteWriter, type Command, type Resource, type Subject } from '../core/index.js'
 import { encodeCanonical } from './canonical.js'
+import { forwardMeaning, requestMeaning, sftpMeaning, shellMeaning, sqlMeaning } from './meaning.js'
 
 /** Everything that gives a held command its meaning. Change any of it and an approval no longer fits. */
 export interface DigestInput {
@@ -40,32 +41,22 @@ export function encodeDigestInput(input: DigestInput): Uint8Array {
 }
 
 function meaningOf(command: Command): unknown {
-  // Read as plain objects: plug-ins add kinds that this file does not know.
-  return command.kind === 'sql' ? sqlMeaning(command) : genericMeaning(command)
-}
-
-/** Field by field, so that a command may be a class instance with lazily computed facts. */
-function sqlMeaning(command: SqlCommand): unknown {
-  return {
-    kind: command.kind,
-    protocol: command.protocol,
-    dialect: command.dialect,
-    phase: command.phase,
-    via: command.via,
-    text: command.text,
-    parameters: command.parameters.map((value) => ({
-      type: value.type,
-      format: value.format,
-      // NULL is an absent field, an empty value is a present one of length 0.
-      bytes: value.bytes,
-    })),
-    standardConformingStrings: command.state.standardConformingStrings,
-    clientEncoding: command.state.clientEncoding,
-    serverVersion: command.state.serverVersion,
-    searchPath: command.state.searchPath,
-    role: command.state.role,
-    transaction: command.transaction,
-    transactionSerial: command.transactionSerial,
+  switch (command.kind) {
+    case 'sql':
+      return sqlMeaning(command)
+    case 'shell':
+    case 'terminal':
+      return shellMeaning(command)
+    case 'sftp':
+      return sftpMeaning(command)
+    case 'port-forward':
+      return forwardMeaning(command)
+    case 'ssh-request':
+      return requestMeaning(command)
+    default:
+      // Plug-ins add kinds that this file does not know.
+      command satisfies never
+      return genericMeaning(command)
   }
 }
 
