@@ -128,6 +128,8 @@ export type {
 export type { Cancellation, Protocol, ProtocolContext, TlsPosture } from './protocol.js'
 export { printableLines, printableText } from './printable.js'
 export {
+  characterWidth,
+  hasNoSequences,
   LEAVE_TERMINAL_MODES,
   sanitizeTerminal,
   TERMINAL_PART,

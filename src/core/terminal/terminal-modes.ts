@@ -1,3 +1,4 @@
+import { hasNoSequences } from './plain-text.js'
 import { TERMINAL_PART, TerminalParser } from './terminal-parser.js'
 
 const MOUSE_MODES = [9, 1000, 1001, 1002, 1003]
@@ -100,8 +101,7 @@ export class TerminalModeWatch {
   #partial = -1
 
   push(chunk: Uint8Array): void {
-    if (this.#parser.isGround && this.#partial < 0 && !chunk.includes(0x1b) && !chunk.includes(0xc2) && isPlain(chunk))
-      return
+    if (this.#parser.isGround && this.#partial < 0 && hasNoSequences(chunk)) return
     const bytes = this.#partial < 0 ? chunk : Buffer.concat([Uint8Array.of(this.#partial), chunk])
     this.#partial = -1
     for (let at = 0; at < bytes.length; at = this.#parser.partEnd) {
@@ -113,9 +113,4 @@ export class TerminalModeWatch {
       if (part === TERMINAL_PART.sequence) this.modes.apply(this.#parser)
     }
   }
-}
-
-function isPlain(chunk: Uint8Array): boolean {
-  for (let i = 0; i < chunk.length; i++) if ((chunk[i] as number) >= 0x80) return false
-  return true
 }
