@@ -51,6 +51,7 @@ export class FakeRecorder implements Recorder {
   onClose: () => Promise<void> = () => Promise.resolve()
   readonly failureListeners: ((failure: SallyportError) => void)[] = []
   failure: SallyportError | undefined
+  pendingBytes = 0
 
   constructor(durability: 'durable' | 'batch' = 'batch') {
     this.durability = durability
@@ -64,6 +65,7 @@ export class FakeRecorder implements Recorder {
     this.onOpen()
     this.headers.push(header)
     const failureNow = (): SallyportError | undefined => this.failure
+    const pendingNow = (): number => this.pendingBytes
     return {
       sessionId: header.sessionId,
       durability: this.durability,
@@ -90,7 +92,9 @@ export class FakeRecorder implements Recorder {
       onFailure: (listener) => {
         this.failureListeners.push(listener)
       },
-      pendingBytes: 0,
+      get pendingBytes() {
+        return pendingNow()
+      },
       head: '',
     }
   }

@@ -41,6 +41,9 @@ const EXHAUSTED_JUDGEMENT: Judgement = { permitted: false, denial: denialOf(EXHA
 /** Permitted commands without a record whose answers are awaited. More is a protocol that does not answer all of them. */
 const MAX_UNRECORDED = 4_096
 
+/** An eighth of what a recorder keeps waiting by default: output stops long before that is full. */
+const MAX_RECORD_BEHIND_BYTES = 1_048_576
+
 const RECORD_FAILED: Denial = refusal('recorder-unavailable', 'the session cannot be recorded')
 
 /** What it takes to record a planned statement later. */
@@ -169,6 +172,12 @@ export class EnforcedSession implements Session {
 
   output(commandId: number, channel: string, bytes: Uint8Array): void {
     this.#append({ type: 'output', atUnixMs: this.#around.clock.nowUnixMs(), commandId, channel, bytes })
+  }
+
+  recordDrained(): Promise<void> | undefined {
+    const recorder = this.#recorder
+    if (recorder === undefined || recorder.pendingBytes < MAX_RECORD_BEHIND_BYTES || this.#isClosed) return undefined
+    return this.#written(() => recorder.flushed())
   }
 
   resized(commandId: number, size: TerminalSize): void {

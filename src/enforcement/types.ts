@@ -55,6 +55,11 @@ export interface Session {
   answered(commandId: number, answer: CommandAnswer): void
   /** Masked output of a command permitted with record level `full`. The bytes are copied. */
   output(commandId: number, channel: string, bytes: Uint8Array): void
+  /**
+   * Undefined while the record keeps up. Otherwise the driver should stop reading what it has recorded until this resolves; who does not
+   * may fill the recorder's memory, which ends the session. Never rejects.
+   */
+  recordDrained(): Promise<void> | undefined
   /** A command's terminal has this size from here on; also called once at its start. */
   resized(commandId: number, size: TerminalSize): void
   /**

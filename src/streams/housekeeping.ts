@@ -47,6 +47,7 @@ export function housekeepingSession(resource: Resource, analyzer: SqlAnalyzer): 
     withdraw: () => {},
     answered: () => {},
     output: () => {},
+    recordDrained: () => undefined,
     resized: () => {},
     input: () => {},
     detected: () => {},
