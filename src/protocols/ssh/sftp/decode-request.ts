@@ -147,15 +147,16 @@ class RequestDecoder {
     })
   }
 
+  /**
+   * string path (section 6.11). That of the working directory is part of every session and is permitted with it: without its
+   * answer no relative path could be judged.
+   */
   #realpath(): DecodedRequest {
     const bytes = this.#reader.string()
     const path = this.#resolve(bytes)
     this.#reader.finish()
-    const isWorkingDirectory = bytes.length === 0 || bytes.equals(DOT)
-    return judge('realpath', `realpath ${shown(path)}`, [access(path, 'list')], {
-      expects: p.NAME,
-      learns: isWorkingDirectory ? 'working-directory' : 'path',
-    })
+    if (bytes.length === 0 || bytes.equals(DOT)) return pass({ expects: p.NAME, learns: 'working-directory' })
+    return judge('realpath', `realpath ${shown(path)}`, [access(path, 'list')], { expects: p.NAME, learns: 'path' })
   }
 
   /** string path, ATTRS attrs (section 6.6). */
