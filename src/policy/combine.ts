@@ -1,4 +1,4 @@
-import type { HoldTerms, PolicyOutcome, ReasonCode, RecordLevel } from '../core/index.js'
+import type { HoldTerms, PolicyOutcome, ReasonCode, RecordLevel, TerminalMode } from '../core/index.js'
 import type { CompiledRule } from './compile-rule.js'
 import { NO_MASKS, unionOfMasks } from './masks.js'
 import type { PolicyDefaults } from './rule.js'
@@ -52,6 +52,8 @@ export function combine(input: CombineInput, options: CombineOptions): PolicyOut
   const obligations = acting.filter(({ state }) => state !== 'failed').map((finding) => finding.rule)
   const maxRows = least([...obligations.map((entry) => entry.maxRows), options.defaults.maxRows])
   const maxBytes = least([...obligations.map((entry) => entry.maxBytes), options.defaults.maxBytes])
+  const terminal = strictestTerminal(obligations.flatMap((entry) => entry.terminal ?? []))
+  const rawTerminal = obligations.map((entry) => entry.allowsRawTerminal).filter((allows) => allows !== undefined)
   const alerts = input.findings
     .filter(({ state }) => state === 'matched')
     .flatMap((finding) => finding.rule.alert ?? [])
@@ -69,6 +71,8 @@ export function combine(input: CombineInput, options: CombineOptions): PolicyOut
     ...(maxBytes === undefined || options.isObserving ? {} : { maxBytes }),
     recordLevel:
       highest(obligations.flatMap((entry) => entry.recordLevel ?? [])) ?? options.defaults.recordLevel ?? 'statement',
+    ...(terminal === undefined ? {} : { terminal }),
+    ...(rawTerminal.length === 0 ? {} : { allowsRawTerminal: rawTerminal.every((allows) => allows) }),
     alerts: Object.freeze([...new Set(alerts)]),
     ...(effect === 'hold' && enforced.hold !== undefined ? { hold: enforced.hold } : {}),
     ...(full.effect !== 'allow' && STRICTNESS[full.effect] > STRICTNESS[effect] ? { wouldBe: full.effect } : {}),
@@ -140,6 +144,10 @@ function defined(terms: Partial<HoldTerms>): Partial<HoldTerms> {
 function least(values: readonly (number | undefined)[]): number | undefined {
   const known = values.filter((value) => value !== undefined)
   return known.length === 0 ? undefined : Math.min(...known)
+}
+
+function strictestTerminal(modes: readonly TerminalMode[]): TerminalMode | undefined {
+  return modes.includes('guarded') ? 'guarded' : modes[0]
 }
 
 function highest(levels: readonly RecordLevel[]): RecordLevel | undefined {

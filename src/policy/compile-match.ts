@@ -1,7 +1,9 @@
+import { channelFactTests, plainChannelTests } from './channel-tests.js'
 import { factTests, type Reading } from './fact-tests.js'
 import { compileGlob } from './glob.js'
 import { many, type Match, type OneOrMany, type TextMatch } from './match.js'
 import type { CompiledRegex, RegexEngine } from './regex-engine.js'
+import { kindsOf } from './scope.js'
 import { compileTime } from './time-window.js'
 import type { View } from './view.js'
 
@@ -9,8 +11,8 @@ export type Test = (view: View, reading: Reading) => boolean
 
 export interface CompiledMatch {
   readonly test: Test
-  /** Speaks of what only SQL commands have: the rule is about SQL commands. */
-  readonly isAboutSql: boolean
+  /** Speaks of what only these kinds of command have. Undefined: of what all have. */
+  readonly kinds: ReadonlySet<string> | undefined
   /** Speaks of what only the parse can tell. */
   readonly needsFacts: boolean
   readonly needsClock: boolean
@@ -122,6 +124,8 @@ export interface MatchOptions {
 export function compileMatch(match: Match, options: MatchOptions): CompiledMatch {
   const plain = plainTests(match)
   const facts = factTests(match, options.isPermission)
+  const channelPlain = plainChannelTests(match)
+  const channelFacts = channelFactTests(match, options.isPermission)
   const inner = match.not === undefined ? undefined : compileMatch(match.not, options)
   const tests: Test[] = [...plain]
   if (match.dialects !== undefined) {
@@ -144,18 +148,27 @@ export function compileMatch(match: Match, options: MatchOptions): CompiledMatch
       return true
     })
   }
+  if (match.hasTerminal !== undefined) {
+    const { hasTerminal: wanted } = match
+    tests.push(({ hasTerminal }) => hasTerminal === wanted)
+  }
+  if (channelPlain.length > 0) {
+    tests.push(({ channel }, reading) => channel !== undefined && channelPlain.every((test) => test(channel, reading)))
+  }
+  if (channelFacts.length > 0) {
+    tests.push(({ channel, certainty }, reading) => {
+      if (channel === undefined) return reading === 'any' && certainty === 'unparsed'
+      for (const test of channelFacts) if (!test(channel, reading)) return false
+      return true
+    })
+  }
   // Last: patterns cost the most.
   if (match.text !== undefined) tests.push(compileText(match.text, options.texts))
   if (inner !== undefined) tests.push((view, reading) => !inner.test(view, reading === 'any' ? 'only' : 'any'))
   return {
     test: allOf(tests),
-    isAboutSql:
-      facts.length > 0 ||
-      match.dialects !== undefined ||
-      match.phases !== undefined ||
-      match.certainty !== undefined ||
-      inner?.isAboutSql === true,
-    needsFacts: facts.length > 0 || inner?.needsFacts === true,
+    kinds: kindsOf(match),
+    needsFacts: facts.length > 0 || channelFacts.length > 0 || inner?.needsFacts === true,
     needsClock: match.time !== undefined || inner?.needsClock === true,
     needsText: match.text !== undefined || inner?.needsText === true,
     isTextPositive: match.text !== undefined,

@@ -1,4 +1,4 @@
-import type { DecisionContext, Effect, HoldTerms, MaskSet, RecordLevel } from '../core/index.js'
+import type { DecisionContext, Effect, HoldTerms, MaskSet, RecordLevel, TerminalMode } from '../core/index.js'
 import { compileMatch, type Test, type TextCompiler } from './compile-match.js'
 import { maskSetOf } from './masks.js'
 import type { Match } from './match.js'
@@ -14,7 +14,8 @@ export interface CompiledRule {
   readonly evenIfUnparsed: boolean
   readonly match: Match
   readonly test: Test
-  readonly isAboutSql: boolean
+  /** The only kinds of command that the rule can be about. Undefined: any. */
+  readonly kinds: ReadonlySet<string> | undefined
   readonly needsFacts: boolean
   readonly needsClock: boolean
   readonly needsText: boolean
@@ -27,6 +28,8 @@ export interface CompiledRule {
   readonly maxRows: number | undefined
   readonly maxBytes: number | undefined
   readonly recordLevel: RecordLevel | undefined
+  readonly terminal: TerminalMode | undefined
+  readonly allowsRawTerminal: boolean | undefined
   readonly alert: string | undefined
 }
 
@@ -39,7 +42,7 @@ export interface CompileRuleOptions {
 /** Compiles a validated rule. */
 export function compileRule(rule: Rule, { order, mode, texts }: CompileRuleOptions): CompiledRule {
   const match = rule.match ?? {}
-  const { test, isAboutSql, needsFacts, needsClock, needsText, isTextPositive } = compileMatch(match, {
+  const { test, kinds, needsFacts, needsClock, needsText, isTextPositive } = compileMatch(match, {
     texts,
     isPermission: rule.effect === 'allow',
   })
@@ -51,7 +54,7 @@ export function compileRule(rule: Rule, { order, mode, texts }: CompileRuleOptio
     evenIfUnparsed: rule.evenIfUnparsed === true,
     match,
     test,
-    isAboutSql,
+    kinds,
     needsFacts,
     needsClock,
     needsText,
@@ -64,6 +67,8 @@ export function compileRule(rule: Rule, { order, mode, texts }: CompileRuleOptio
     maxRows: rule.maxRows,
     maxBytes: rule.maxBytes,
     recordLevel: rule.recordLevel,
+    terminal: rule.terminal,
+    allowsRawTerminal: rule.allowsRawTerminal,
     alert: rule.alert,
   }
 }

@@ -1,8 +1,17 @@
-import type { DecisionContext, PolicyOutcome, SqlCommand, SqlFacts } from '../core/index.js'
+import type {
+  Command,
+  DecisionContext,
+  EnvironmentVariable,
+  PolicyOutcome,
+  ShellCommand,
+  ShellFacts,
+  SqlCommand,
+  SqlFacts,
+} from '../core/index.js'
 import { combine, type CombineOptions, type Finding } from './combine.js'
 import type { CompiledRule } from './compile-rule.js'
 import { createRuleIndex } from './rule-index.js'
-import { isUnparsed, type View, viewsOf } from './view.js'
+import { isUnparsedCommand, type View, viewsOf } from './view.js'
 
 /**
  * Outcomes kept per combination of matching rules. A policy has a handful in practice; the bound is against
@@ -16,6 +25,8 @@ interface Entry {
   readonly protocol: string
   readonly dialect: string
   readonly searchPath: string | undefined
+  /** Of command lines: what their views were made of besides the facts. */
+  readonly shell: Pick<ShellCommand, 'via' | 'hasTerminal' | 'environment'> | undefined
   readonly views: readonly View[]
   readonly isUnparsed: boolean
   /** What the facts alone settle. */
@@ -42,6 +53,7 @@ interface OpenRule {
 interface Scope {
   readonly prepare: WeakMap<SqlFacts, Entry>
   readonly execute: WeakMap<SqlFacts, Entry>
+  readonly shell: WeakMap<ShellFacts, Entry>
 }
 
 export type Decide = (context: DecisionContext) => PolicyOutcome | Promise<PolicyOutcome>
@@ -77,7 +89,9 @@ export function createDecider(
     let bySubject = scopes.get(subject)
     if (bySubject === undefined) scopes.set(subject, (bySubject = new WeakMap()))
     let scope = bySubject.get(resource)
-    if (scope === undefined) bySubject.set(resource, (scope = { prepare: new WeakMap(), execute: new WeakMap() }))
+    if (scope === undefined) {
+      bySubject.set(resource, (scope = { prepare: new WeakMap(), execute: new WeakMap(), shell: new WeakMap() }))
+    }
     lastSubject = subject
     lastResource = resource
     lastScope = scope
@@ -94,12 +108,40 @@ export function createDecider(
       known.dialect === command.dialect &&
       known.searchPath === command.state.searchPath
     ) {
-      if (known.reading.length === 0 || known.text === command.text) return known
-      // Nothing in the text that any rule is about: what the facts settle is all.
-      if (known.quiet !== undefined && !mayMatch(command.text)) return known.quiet
-      const entry = readAnew(known, command.text)
-      entries.set(facts, entry)
-      return entry
+      return knownFor(known, command.text, facts, entries)
+    }
+    const entry = judge(context, command)
+    entries.set(facts, entry)
+    return entry
+  }
+
+  /** What was settled before, for a text that may be another. */
+  function knownFor<Facts extends object>(
+    known: Entry,
+    text: string,
+    facts: Facts,
+    entries: WeakMap<Facts, Entry>,
+  ): Entry {
+    if (known.reading.length === 0 || known.text === text) return known
+    // Nothing in the text that any rule is about: what the facts settle is all.
+    if (known.quiet !== undefined && !mayMatch(text)) return known.quiet
+    const entry = readAnew(known, text)
+    entries.set(facts, entry)
+    return entry
+  }
+
+  function entryOfLine(context: DecisionContext, command: ShellCommand): Entry {
+    const entries = scopeOf(context.subject, context.resource).shell
+    const { facts } = command
+    const known = entries.get(facts)
+    if (
+      known?.shell !== undefined &&
+      known.protocol === command.protocol &&
+      known.shell.via === command.via &&
+      known.shell.hasTerminal === command.hasTerminal &&
+      haveSameNames(known.shell.environment, command.environment)
+    ) {
+      return knownFor(known, command.text, facts, entries)
     }
     const entry = judge(context, command)
     entries.set(facts, entry)
@@ -127,9 +169,10 @@ export function createDecider(
     return { read: found, outcome: open.length === 0 ? outcomeOf(found, views.length, unparsed) : undefined }
   }
 
-  function judge(context: DecisionContext, command: SqlCommand | undefined): Entry {
+  function judge(context: DecisionContext, command: Command): Entry {
     const views = viewsOf(context)
-    const unparsed = command !== undefined && isUnparsed(command.facts)
+    const unparsed = isUnparsedCommand(command)
+    const sql = command.kind === 'sql' ? command : undefined
     const settled: Finding[] = []
     const reading: CompiledRule[] = []
     const open: OpenRule[] = []
@@ -148,10 +191,11 @@ export function createDecider(
       else open.push({ rule, finding })
     }
     const entry: Entry = {
-      text: command?.text ?? '',
-      protocol: context.command.protocol,
-      dialect: command?.dialect ?? '',
-      searchPath: command?.state.searchPath,
+      text: command.text,
+      protocol: command.protocol,
+      dialect: sql?.dialect ?? '',
+      searchPath: sql?.state.searchPath,
+      shell: command.kind === 'shell' ? withoutValues(command) : undefined,
       views,
       isUnparsed: unparsed,
       settled,
@@ -197,7 +241,8 @@ export function createDecider(
   function decideOpen(entry: Entry, context: DecisionContext): PolicyOutcome | Promise<PolicyOutcome> {
     for (const view of entry.views) {
       view.nowUnixMs = context.nowUnixMs
-      if (context.command.kind === 'sql') view.text = context.command.text
+      const { kind } = context.command
+      if (kind === 'sql' || kind === 'shell') view.text = context.command.text
     }
     const findings = [...entry.read]
     const pending: Promise<void>[] = []
@@ -229,7 +274,12 @@ export function createDecider(
   return (context) => {
     try {
       const { command } = context
-      const entry = command.kind === 'sql' ? entryOf(context, command) : judge(context, undefined)
+      const entry =
+        command.kind === 'sql'
+          ? entryOf(context, command)
+          : command.kind === 'shell'
+            ? entryOfLine(context, command)
+            : judge(context, command)
       return entry.outcome ?? decideOpen(entry, context)
     } catch {
       // Fails closed: a command or subject unlike its type must not pass for want of an answer.
@@ -241,12 +291,21 @@ export function createDecider(
 /** What the rule says about a command without its `when`. */
 export function findingOf(rule: CompiledRule, views: readonly View[], unparsed: boolean): Finding | undefined {
   const [first] = views
-  if (first === undefined || (rule.isAboutSql && first.kind !== 'sql')) return undefined
+  if (first === undefined || (rule.kinds !== undefined && !rule.kinds.has(first.kind))) return undefined
   const state = unparsed && rule.needsFacts ? 'doubtful' : 'matched'
   const reading = rule.effect === 'allow' && state === 'matched' ? 'only' : 'any'
   if (views.length === 1) return rule.test(first, reading) ? { rule, coverage: undefined, state } : undefined
   const coverage = views.map((view) => rule.test(view, reading))
   return coverage.includes(true) ? { rule, coverage, state } : undefined
+}
+
+/** Decisions are kept, values are not: only names are compared and matched. */
+function withoutValues({ via, hasTerminal, environment }: ShellCommand): NonNullable<Entry['shell']> {
+  return { via, hasTerminal, environment: environment.map(({ name }) => ({ name, value: '' })) }
+}
+
+function haveSameNames(left: readonly EnvironmentVariable[], right: readonly EnvironmentVariable[]): boolean {
+  return left.length === right.length && left.every(({ name }, index) => name === right[index]?.name)
 }
 
 function inOrder(findings: readonly Finding[]): readonly Finding[] {

@@ -1,9 +1,11 @@
+import { bareFlag, fileEntries, hostGlobs, type ProgramEntry, programEntries } from './channel-tests.js'
 import { compileGlob, globCovers } from './glob.js'
 import { textPatterns } from './compile-match.js'
 import { columnEntries, tableEntries } from './fact-tests.js'
 import { many, type Match, type OneOrMany } from './match.js'
 import { canonicalJson } from './canonical-json.js'
 import { type NamePattern, patternCovers } from './name-pattern.js'
+import { pathCovers } from './path-pattern.js'
 
 export interface ImpliesOptions {
   /** How `inner` is read: as a permission's match, or as a prohibition's like `outer`. */
@@ -50,11 +52,42 @@ const MATCH_KEYS = [
   'touchesFiles',
   'touchesPrograms',
   'launders',
+  'programs',
+  'hazards',
+  'files',
+  'hosts',
+  'ports',
+  'isPrivileged',
+  'isRemote',
+  'wrappers',
+  'operations',
+  'requests',
+  'names',
+  'hasTerminal',
+  'environment',
   'time',
   'not',
 ] as const satisfies readonly (keyof Match)[]
 
-const FACT_LISTS = ['tables', 'columns', 'functions', 'functionHazards', 'launders', 'not', 'text', 'subjectTypes']
+const FACT_LISTS = [
+  'tables',
+  'columns',
+  'functions',
+  'functionHazards',
+  'launders',
+  'programs',
+  'hazards',
+  'files',
+  'hosts',
+  'ports',
+  'isPrivileged',
+  'isRemote',
+  'wrappers',
+  'environment',
+  'not',
+  'text',
+  'subjectTypes',
+]
 
 function keyImplies(key: keyof Match, inner: Match, outer: Match, options: ImpliesOptions): boolean {
   switch (key) {
@@ -65,8 +98,10 @@ function keyImplies(key: keyof Match, inner: Match, outer: Match, options: Impli
     case 'phases':
     case 'certainty':
     case 'classes':
+    case 'operations':
       return isSubset(inner[key], outer[key])
     case 'functionHazards':
+    case 'hazards':
       // A permission's list may hold for want of any function; then the prohibition's does not.
       return !options.isPermission && isSubset(inner[key], outer[key])
     case 'verbs': {
@@ -78,7 +113,30 @@ function keyImplies(key: keyof Match, inner: Match, outer: Match, options: Impli
     case 'resources':
     case 'subjects':
     case 'groups':
+    case 'requests':
+    case 'names':
       return globsCover(outer[key], inner[key])
+    case 'wrappers':
+    case 'environment':
+      return !options.isPermission && globsCover(outer[key], inner[key])
+    case 'programs': {
+      const covering = programEntries(outer)
+      return programEntries(inner).every((entry) => covering.some((other) => programCovers(other, entry)))
+    }
+    case 'files': {
+      const covering = fileEntries(outer)
+      return fileEntries(inner).every((entry) =>
+        covering.some((other) => modesCover(other.modes, entry.modes) && pathCovers(other.pattern, entry.pattern)),
+      )
+    }
+    case 'hosts': {
+      const covering = hostGlobs(outer.hosts ?? [])
+      return hostGlobs(inner.hosts ?? []).every((glob) => covering.some((other) => globCovers(other, glob)))
+    }
+    case 'ports': {
+      const ports = new Set(many(outer.ports))
+      return many(inner.ports).every((port) => ports.has(port))
+    }
     case 'tags':
       return Object.entries(outer.tags ?? {}).every(([tag, values]) => {
         const narrower = inner.tags?.[tag]
@@ -106,6 +164,9 @@ function keyImplies(key: keyof Match, inner: Match, outer: Match, options: Impli
     case 'isDynamic':
     case 'touchesFiles':
     case 'touchesPrograms':
+    case 'isPrivileged':
+    case 'isRemote':
+    case 'hasTerminal':
       return inner[key] === outer[key]
     case 'functions':
     case 'launders':
@@ -128,10 +189,18 @@ interface Entry {
 }
 
 function entryCovers(outer: Entry, inner: Entry): boolean {
-  const { modes } = outer
-  if (modes !== undefined && (inner.modes === undefined || ![...inner.modes].every((mode) => modes.has(mode))))
-    return false
-  return patternCovers(outer.pattern, inner.pattern)
+  return modesCover(outer.modes, inner.modes) && patternCovers(outer.pattern, inner.pattern)
+}
+
+function modesCover(outer: ReadonlySet<string> | undefined, inner: ReadonlySet<string> | undefined): boolean {
+  if (outer === undefined) return true
+  return inner !== undefined && [...inner].every((mode) => outer.has(mode))
+}
+
+function programCovers(outer: ProgramEntry, inner: ProgramEntry): boolean {
+  if (!globCovers(outer.base, inner.base)) return false
+  const flags = new Set(inner.flags?.map(bareFlag))
+  return outer.flags === undefined || outer.flags.every((flag) => flags.has(bareFlag(flag)))
 }
 
 function isSubset(inner: OneOrMany<string> | undefined, outer: OneOrMany<string> | undefined): boolean {

@@ -1,8 +1,11 @@
 export type {
   ColumnAccessWord,
   ColumnsMatch,
+  FileAccessWord,
+  FilesMatch,
   Match,
   OneOrMany,
+  ProgramsMatch,
   TableAccessWord,
   TablesMatch,
   TextMatch,

@@ -149,15 +149,21 @@ describe('the guide', () => {
     for (const { text = '' } of examples) expect(checkPolicy(text).map(formatProblem)).toEqual([])
   })
 
-  it('shows the baseline pack as it is', () => {
-    const shown = examples.find(({ text }) => text?.includes('baseline/server-files'))?.text ?? ''
-    expect(loadPolicy(shown).digest).toBe(createPolicy({ rules: packs.postgresBaseline }).digest)
+  it('shows the packs as they are', () => {
+    for (const [mark, rules] of [
+      ['baseline/server-files', packs.postgresBaseline],
+      ['shell/destructive-deletion', packs.shellBaseline],
+      ['ssh/port-forwarding', packs.sshBaseline],
+    ] as const) {
+      const shown = examples.find(({ text }) => text?.includes(`id: ${mark}`))?.text ?? ''
+      expect(loadPolicy(shown).digest).toBe(createPolicy({ rules }).digest)
+    }
   })
 
   it('names every key of a rule and of a match', () => {
     const schema = JSON.stringify(policyJsonSchema())
     const { $defs } = JSON.parse(schema) as { $defs: Record<string, { properties: Record<string, unknown> }> }
-    const keys = ['rule', 'match', 'time-window', 'hold-terms'].flatMap((name) =>
+    const keys = ['rule', 'match', 'time-window', 'hold-terms', 'program-matcher', 'file-matcher'].flatMap((name) =>
       Object.keys($defs[name]?.properties ?? {}),
     )
     expect(keys.filter((key) => !guide.includes(`\`${key}\``))).toEqual([])

@@ -1,4 +1,14 @@
-import type { Certainty, FunctionHazard, SqlClass, SqlCommand, Subject, TableAccessMode } from '../core/index.js'
+import type {
+  Certainty,
+  FileAccessMode,
+  FunctionHazard,
+  SftpOperation,
+  ShellHazard,
+  SqlClass,
+  SqlCommand,
+  Subject,
+  TableAccessMode,
+} from '../core/index.js'
 
 /** A value, or a list of alternatives. */
 export type OneOrMany<T> = T | readonly T[]
@@ -18,6 +28,25 @@ export type ColumnAccessWord = 'read' | 'write' | 'predicate'
 export interface ColumnsMatch {
   readonly columns: OneOrMany<string>
   readonly access?: OneOrMany<ColumnAccessWord>
+}
+
+/** Programs by name, narrowed to the flags they are called with. */
+export interface ProgramsMatch {
+  readonly programs: OneOrMany<string>
+  /**
+   * All of these, as the facts name them: `recursive` for a known program, `-r` as written for another. A permission
+   * holds for these and no others.
+   */
+  readonly flags?: OneOrMany<string>
+}
+
+/** How a file is used. `write` includes `create`; `change` stands for write, create, delete and metadata. */
+export type FileAccessWord = FileAccessMode | 'change'
+
+/** Files by path, narrowed to how they are used. */
+export interface FilesMatch {
+  readonly files: OneOrMany<string>
+  readonly access?: OneOrMany<FileAccessWord>
 }
 
 /** RE2 patterns over the command's text. */
@@ -44,7 +73,7 @@ export interface TimeWindow {
 /**
  * What a rule is about. Every given key must hold; a list holds when one of its entries does.
  *
- * Keys that speak of what a SQL command does are read by the rule's effect. A prohibition (deny, hold, or
+ * Keys that speak of what a command does are read by the rule's effect. A prohibition (deny, hold, or
  * obligations only) asks whether the command does **any** of it; a permission (allow) asks whether the
  * command does **nothing else**. `not` swaps the two. See `docs/policy.md`.
  */
@@ -81,6 +110,31 @@ export interface Match {
   readonly noRowLimit?: boolean
   /** Returns rows with a limit above this, or without one. */
   readonly rowLimitOver?: number
+  /** Globs over programs' base names; one with a slash is a path, such as `/opt/app/bin/*`. */
+  readonly programs?: OneOrMany<string | ProgramsMatch>
+  readonly hazards?: OneOrMany<ShellHazard>
+  /** Globs over paths: `*` within one part, `**` for any number of parts. Without a leading slash: below any directory. */
+  readonly files?: OneOrMany<string | FilesMatch>
+  /** Globs over hosts that a command line talks to or listens on, or that a port is forwarded to. */
+  readonly hosts?: OneOrMany<string>
+  /** Ports of the same. */
+  readonly ports?: OneOrMany<number>
+  /** Runs something as somebody else. */
+  readonly isPrivileged?: boolean
+  /** Runs on another machine or in a container. */
+  readonly isRemote?: boolean
+  /** Globs over what stands around a program: `sudo`, `env`, `xargs`, `sh`. */
+  readonly wrappers?: OneOrMany<string>
+  /** Operations on files by SFTP or scp. */
+  readonly operations?: OneOrMany<SftpOperation>
+  /** Globs over the names of SSH requests: `env`, `subsystem`, `x11-req`, `direct-tcpip`, `shell`. */
+  readonly requests?: OneOrMany<string>
+  /** Globs over what an SSH request names: a variable, a subsystem, a signal. */
+  readonly names?: OneOrMany<string>
+  /** A terminal is attached. */
+  readonly hasTerminal?: boolean
+  /** Globs over the names of environment variables that are set for a shell or by a command line. */
+  readonly environment?: OneOrMany<string>
   /** RE2 patterns. A prohibition looks for one anywhere, a permission needs one to match the whole text. */
   readonly text?: OneOrMany<string | TextMatch>
   readonly certainty?: OneOrMany<Certainty>

@@ -1,5 +1,5 @@
 import { matchImplies } from './implies.js'
-import { many, type TablesMatch } from './match.js'
+import { many, type ProgramsMatch, type TablesMatch } from './match.js'
 import type { Rule } from './rule.js'
 import type { ShapeProblem } from './shape.js'
 
@@ -67,11 +67,11 @@ function denialFinder(rules: readonly Rule[]): (rule: Rule) => readonly Rule[] {
   ]
 }
 
-const ANCHORS = ['tables', 'subjects', 'groups', 'resources', 'functions'] as const
+const ANCHORS = ['tables', 'subjects', 'groups', 'resources', 'functions', 'programs'] as const
 
 function namesOf(rule: Rule, anchor: (typeof ANCHORS)[number]): readonly string[] {
-  return many<string | TablesMatch>(rule.match?.[anchor]).flatMap((entry) =>
-    typeof entry === 'string' ? [entry] : many(entry.tables),
+  return many<string | TablesMatch | ProgramsMatch>(rule.match?.[anchor]).flatMap((entry) =>
+    typeof entry === 'string' ? [entry] : 'tables' in entry ? many(entry.tables) : many(entry.programs),
   )
 }
 
@@ -79,9 +79,11 @@ function isLiteral(name: string): boolean {
   return !/[*?"]/.test(name)
 }
 
+/** Names meet only if these are the same: the last part of a dotted name, or of a program's path. */
 function lastPart(name: string): string {
-  return name
-    .slice(name.lastIndexOf('.') + 1)
+  const base = name.slice(name.lastIndexOf('/') + 1)
+  return base
+    .slice(base.lastIndexOf('.') + 1)
     .replaceAll('"', '')
     .toLowerCase()
 }

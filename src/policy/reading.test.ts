@@ -368,14 +368,16 @@ describe('limits on rows', () => {
 })
 
 describe('other kinds of command', () => {
-  const other = { ...contextOf(one), command: { id: 1, kind: 'shell', protocol: 'ssh', text: 'rm -rf /' } }
+  const other = { ...contextOf(one), command: { id: 1, kind: 'fax', protocol: 'fax', text: 'rm -rf /' } }
 
   it('are matched by kind and text, never by rules about SQL', () => {
-    // A plug-in's command: the types of this repository know only SQL.
+    // A plug-in's command: the types of this repository do not know it.
     const context = other as unknown as DecisionContext
-    expect(denies({ kinds: 'shell', text: 'rm ' }, context)).toBe(true)
-    expect(allows({ kinds: 'shell', text: 'ls' }, context)).toBe(false)
+    expect(denies({ kinds: 'fax', text: 'rm ' }, context)).toBe(true)
+    expect(allows({ kinds: 'fax', text: 'ls' }, context)).toBe(false)
     expect(allows({ not: { tables: 'secrets' } }, context)).toBe(false)
+    expect(allows({ not: { hazards: 'shutdown' } }, context)).toBe(false)
+    expect(denies({ files: '**' }, context)).toBe(false)
     expect(denies({ not: { tables: 'orders' } }, context)).toBe(false)
     expect(allows({ not: { dialects: 'mysql' } }, context)).toBe(false)
   })

@@ -4,7 +4,9 @@ import { many, type Match } from './match.js'
 import type { RegexEngine } from './regex-engine.js'
 import type { Rule } from './rule.js'
 import { CLASSES, WRITE_MODES } from './rule-shape.js'
+import { compileGlob } from './glob.js'
 import { matchImplies } from './implies.js'
+import { FACT_KEYS, KINDS_OF_PROTOCOLS, kindsOf, scopedKeys } from './scope.js'
 import { isRecord, type Path, type ShapeProblem } from './shape.js'
 import { complainAboutWindow } from './time-window.js'
 
@@ -24,25 +26,6 @@ const CLASS_OF_VERB: Readonly<Record<string, (typeof CLASSES)[number]>> = {
 
 const PEACEFUL = ['read', 'transaction', 'session']
 
-/** Keys of a match that only the parse of a SQL command can answer. */
-const FACT_KEYS = [
-  'verbs',
-  'classes',
-  'tables',
-  'columns',
-  'functions',
-  'functionHazards',
-  'missingWhere',
-  'noRowLimit',
-  'rowLimitOver',
-  'isDynamic',
-  'touchesFiles',
-  'touchesPrograms',
-  'launders',
-] as const satisfies readonly (keyof Match)[]
-
-const SQL_KEYS = ['dialects', 'phases', 'certainty', ...FACT_KEYS] as const
-
 /**
  * What is wrong with a rule whose shape is right: above all, that it could never fire.
  */
@@ -55,7 +38,9 @@ export function checkRule(rule: Rule, path: Path, engine: RegexEngine): readonly
   if (match !== undefined) {
     checkMatch(match, ['match'], engine, complain)
     checkOpposite(match, effect === 'allow', complain)
+    if (effect === 'allow') checkPermission(match, complain)
   }
+  checkTerminal(rule, complain)
   if (effect === undefined && !carriesObligations(rule)) {
     complain([], `rule \`${rule.id}\` does nothing`, 'give it an effect, or something to mask, cap, record or alert')
   }
@@ -126,7 +111,7 @@ function checkMatch(match: Match, path: Path, engine: RegexEngine, complain: Com
 function checkOpposite({ not, ...rest }: Match, isPermission: boolean, complain: Complain): void {
   if (not === undefined || Object.values(not).every((value) => value === undefined)) return
   // A prohibition of `tables: x, not tables: x` has a meaning: it fires where `x` and something else are used.
-  if (!isPermission && usesKey(not, [...FACT_KEYS, 'subjectTypes', 'text'])) return
+  if (!isPermission && usesKey(not, [...FACT_KEYS, 'requests', 'names', 'subjectTypes', 'text'])) return
   if (matchImplies(rest, not, { isPermission })) {
     complain(['match', 'not'], 'can never fire: `not` excludes everything that the rest of the match asks for')
   }
@@ -168,13 +153,7 @@ function checkClasses(match: Match, path: Path, complain: Complain): void {
 }
 
 function checkScope(match: Match, path: Path, complain: Complain): void {
-  const kinds = many(match.kinds)
-  if (kinds.length > 0 && !kinds.includes('sql') && usesKey(match, SQL_KEYS)) {
-    complain(
-      [...path, 'kinds'],
-      `can never fire: \`${kinds.join('`, `')}\` is not SQL, but other keys of the match are about SQL`,
-    )
-  }
+  checkKinds(match, path, complain)
   const dialects = many(match.dialects)
   const known = many(match.protocols).filter((name) => ['postgres', 'mysql', 'mariadb'].includes(name))
   if (dialects.length > 0 && known.length > 0 && known.length === many(match.protocols).length) {
@@ -185,6 +164,74 @@ function checkScope(match: Match, path: Path, complain: Complain): void {
   }
   if (match.touchesFiles === false && match.touchesPrograms === true) {
     complain([...path, 'touchesFiles'], 'can never fire: what runs programs counts as touching files')
+  }
+}
+
+/** No command is of two kinds. */
+function checkKinds(match: Match, path: Path, complain: Complain): void {
+  const about = kindsOf(match)
+  if (about === undefined) return
+  const keys = scopedKeys(match)
+  const told = `\`${[...new Set(keys)].join('`, `')}\``
+  const known = [...about].join('`, `')
+  if (about.size === 0) {
+    complain(path, `can never fire: no command has all of ${told}`, 'make them rules of their own')
+    return
+  }
+  const kinds = many(match.kinds)
+  const possible = kinds.length === 0 ? [...about] : kinds.filter((kind) => about.has(kind))
+  if (possible.length === 0) {
+    const wanted = `\`${kinds.join('`, `')}\` is ${known === 'sql' ? 'not SQL' : `not of kind \`${known}\``}`
+    complain(
+      [...path, 'kinds'],
+      `can never fire: ${wanted}, but ${told} of the match ${keys.length === 1 ? 'is' : 'are'} about that alone`,
+    )
+    return
+  }
+  const carried = many(match.protocols).map((protocol) =>
+    Object.hasOwn(KINDS_OF_PROTOCOLS, protocol) ? KINDS_OF_PROTOCOLS[protocol] : undefined,
+  )
+  if (
+    carried.length > 0 &&
+    carried.every((list) => list !== undefined && !list.some((kind) => possible.includes(kind)))
+  ) {
+    complain(
+      [...path, 'protocols'],
+      `can never fire: none of the protocols carries commands of kind \`${possible.join('`, `')}\``,
+    )
+  }
+  const requests = many(match.requests).map((source) => compileGlob(source))
+  if (
+    requests.length > 0 &&
+    possible.every((kind) => kind === 'terminal') &&
+    !requests.some((glob) => glob.test('shell'))
+  ) {
+    complain([...path, 'requests'], 'can never fire: what starts a terminal is the request `shell`')
+  }
+}
+
+/** A permission by the side effects of a command line alone would permit any program to have them. */
+function checkPermission(match: Match, complain: Complain): void {
+  const key = (['files', 'hosts', 'ports'] as const).find((name) => match[name] !== undefined)
+  if (key === undefined || (match.programs ?? match.text) !== undefined) return
+  const kinds = kindsOf(match)
+  const possible = match.kinds === undefined ? [...(kinds ?? [])] : many(match.kinds).filter((kind) => kinds?.has(kind))
+  if (possible.length > 0 && possible.every((kind) => kind === 'shell')) {
+    complain(
+      ['match', key],
+      `can never fire: a permission of command lines by \`${key}\` has to say which programs may run`,
+      'add `programs`',
+    )
+  }
+}
+
+function checkTerminal({ terminal, allowsRawTerminal, match }: Rule, complain: Complain): void {
+  const key = terminal !== undefined ? 'terminal' : allowsRawTerminal !== undefined ? 'allowsRawTerminal' : undefined
+  if (key === undefined || match === undefined) return
+  const about = kindsOf(match)
+  const kinds = many(match.kinds)
+  if ((about !== undefined && !about.has('terminal')) || (kinds.length > 0 && !kinds.includes('terminal'))) {
+    complain([key], `\`${key}\` is about interactive shells, but the match is not`, 'match by `kinds: terminal`')
   }
 }
 
@@ -255,6 +302,8 @@ function checkStrategies({ mask }: Rule, complain: Complain): void {
 }
 
 function carriesObligations(rule: Rule): boolean {
-  const { mask, maxRows, maxBytes, recordLevel, alert } = rule
-  return [mask?.columns ?? mask?.detectors, maxRows, maxBytes, recordLevel, alert].some((part) => part !== undefined)
+  const { mask, maxRows, maxBytes, recordLevel, terminal, allowsRawTerminal, alert } = rule
+  return [mask?.columns ?? mask?.detectors, maxRows, maxBytes, recordLevel, terminal, allowsRawTerminal, alert].some(
+    (part) => part !== undefined,
+  )
 }

@@ -1,4 +1,5 @@
 import { literalPart, parseNamePattern, isComplaint } from './name-pattern.js'
+import { programEntries } from './channel-tests.js'
 import { columnEntries, tableEntries } from './fact-tests.js'
 import type { CompiledRule } from './compile-rule.js'
 import { many } from './match.js'
@@ -31,13 +32,16 @@ export function createRuleIndex(rules: readonly CompiledRule[]): RuleIndex {
   const resources: Buckets = new Map()
   const verbs: Buckets = new Map()
   const classes: Buckets = new Map()
+  const programs: Buckets = new Map()
   const kinds: Buckets = new Map()
   const protocols: Buckets = new Map()
   const others: CompiledRule[] = []
   /** Rules in `columns` and `classes`, for facts that name no column or class in particular. */
   const columnRules: CompiledRule[] = []
   const classRules: CompiledRule[] = []
-  /** Rules that may have something to say on SQL that could not be parsed. */
+  /** Rules in `programs`, for programs of which only running them would tell the name. */
+  const programRules: CompiledRule[] = []
+  /** Rules that may have something to say on commands that could not be parsed. */
   const withoutFacts: CompiledRule[] = []
 
   for (const rule of rules) {
@@ -68,6 +72,11 @@ export function createRuleIndex(rules: readonly CompiledRule[]): RuleIndex {
         return addAll(columns, columnNames, rule)
       }
     }
+    const programNames = literals(programEntries(match).map(({ base }) => base.literal))
+    if (programNames !== undefined) {
+      programRules.push(rule)
+      return addAll(programs, programNames, rule)
+    }
     const subjectIds = literals(many(match.subjects).map(globLiteral))
     if (subjectIds !== undefined) return addAll(subjects, subjectIds, rule)
     const groupNames = literals(many(match.groups).map(globLiteral))
@@ -81,6 +90,7 @@ export function createRuleIndex(rules: readonly CompiledRule[]): RuleIndex {
     }
     if (match.kinds !== undefined) return addAll(kinds, many(match.kinds), rule)
     if (match.protocols !== undefined) return addAll(protocols, many(match.protocols), rule)
+    if (rule.kinds !== undefined && !rule.kinds.has('sql')) return addAll(kinds, [...rule.kinds], rule)
     return false
   }
 
@@ -100,14 +110,18 @@ export function createRuleIndex(rules: readonly CompiledRule[]): RuleIndex {
   return {
     collect(view, into) {
       run++
-      const { sql, kind, protocol, subject, resource } = view
-      if (sql === undefined && kind === 'sql') return take(withoutFacts, into)
+      const { sql, channel, kind, protocol, subject, resource, certainty } = view
+      if (certainty === 'unparsed') return take(withoutFacts, into)
       take(others, into)
       if (subjects.size > 0) take(subjects.get(subject.id), into)
       if (groups.size > 0) for (const group of subject.groups ?? []) take(groups.get(group), into)
       if (resources.size > 0) take(resources.get(resource.name), into)
       if (kinds.size > 0) take(kinds.get(kind), into)
       if (protocols.size > 0) take(protocols.get(protocol), into)
+      if (channel?.simple !== undefined && programs.size > 0) {
+        const { program } = channel.simple
+        take(program === undefined ? programRules : programs.get(program.toLowerCase()), into)
+      }
       if (sql === undefined) return
       const { statement } = sql
       if (tables.size > 0) {

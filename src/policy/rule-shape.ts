@@ -1,6 +1,7 @@
-import { SQL_CLASSES } from '../core/index.js'
+import { type FileAccessMode, type SftpOperation, type ShellHazard, SQL_CLASSES } from '../core/index.js'
 import { parseNamePattern, isComplaint } from './name-pattern.js'
-import type { Complaint, Field, Shape } from './shape.js'
+import { parsePathPattern } from './path-pattern.js'
+import { type Complaint, type Field, printable, type Shape } from './shape.js'
 import { isTimeZone, parseTimeOfDay, WEEKDAYS } from './time-window.js'
 
 /** Longer than any pattern a person wrote; a bound on what one rule can cost. */
@@ -33,6 +34,51 @@ export const HAZARDS = [
   'lock',
   'sequence',
 ] as const
+export const SHELL_HAZARDS = Object.keys({
+  'destructive-delete': true,
+  'disk-overwrite': true,
+  'credential-file': true,
+  'reverse-shell': true,
+  'download-and-run': true,
+  firewall: true,
+  'log-tampering': true,
+  'service-stop': true,
+  shutdown: true,
+  'fork-bomb': true,
+  'privilege-change': true,
+  persistence: true,
+  exfiltration: true,
+  'unseen-code': true,
+} satisfies Record<ShellHazard, true>)
+export const FILE_ACCESS = Object.keys({
+  read: true,
+  write: true,
+  create: true,
+  delete: true,
+  execute: true,
+  metadata: true,
+  list: true,
+  change: true,
+} satisfies Record<FileAccessMode | 'change', true>)
+export const SFTP_OPERATIONS = Object.keys({
+  open: true,
+  opendir: true,
+  stat: true,
+  setstat: true,
+  remove: true,
+  mkdir: true,
+  rmdir: true,
+  rename: true,
+  readlink: true,
+  symlink: true,
+  hardlink: true,
+  realpath: true,
+  copy: true,
+  statvfs: true,
+  fsync: true,
+  extension: true,
+} satisfies Record<SftpOperation, true>)
+export const TERMINAL_MODES = ['guarded', 'record'] as const
 export const STRATEGIES = ['redact', 'partial', 'hash', 'null', 'constant'] as const
 
 const boolean: Shape = { kind: 'boolean' }
@@ -71,6 +117,52 @@ const verb: Shape = {
           hint: 'write words such as `select` or `drop table`; leave `verbs` out for all',
         },
 }
+
+const path: Shape = {
+  kind: 'string',
+  maxLength: MAX_PATTERN_LENGTH,
+  check(value) {
+    const pattern = parsePathPattern(value)
+    return 'message' in pattern ? pattern : undefined
+  },
+}
+
+const program: Shape = {
+  kind: 'string',
+  maxLength: 256,
+  check(value) {
+    if (/[\s\p{Cc}]/u.test(value)) {
+      return { message: `\`${printable(value)}\` is no program`, hint: 'put flags under `flags`, or match by `text`' }
+    }
+    if (!value.includes('/')) return undefined
+    const pattern = parsePathPattern(value)
+    if ('message' in pattern) return pattern
+    return value.endsWith('**') ? { message: `\`${value}\` names no program`, hint: 'end it with `/*`' } : undefined
+  },
+}
+
+const flag: Shape = {
+  kind: 'string',
+  maxLength: 256,
+  check: (value) =>
+    /[\s\p{Cc}=]/u.test(value)
+      ? { message: `\`${printable(value)}\` is no flag`, hint: 'write its name alone, such as `recursive`' }
+      : undefined,
+}
+
+const host: Shape = {
+  kind: 'string',
+  maxLength: 256,
+  check: (value) =>
+    /[\s/@\p{Cc}]/u.test(value)
+      ? {
+          message: `\`${printable(value)}\` is no host`,
+          hint: 'write a name or address alone, such as `*.example.com`',
+        }
+      : undefined,
+}
+
+const port: Shape = { kind: 'integer', min: 1, max: 65_535 }
 
 const tableName = name(2)
 const columnName = name(3)
@@ -131,7 +223,7 @@ const holdTerms = object('hold terms', {
 
 const matchFields: Readonly<Record<string, Field>> = {
   protocols: { shape: some(words), doc: 'protocol names, such as `postgres`' },
-  kinds: { shape: some(words), doc: 'kinds of command, such as `sql`' },
+  kinds: { shape: some(words), doc: 'kinds of command, such as `sql` or `shell`' },
   resources: { shape: some(words), doc: 'globs over the resource name' },
   tags: { shape: { kind: 'record', value: some(words) }, doc: 'globs over resource tags; every tag must be there' },
   subjects: { shape: some(words), doc: 'globs over the subject id' },
@@ -184,6 +276,42 @@ const matchFields: Readonly<Record<string, Field>> = {
   touchesFiles: { shape: boolean, doc: 'reads or writes server files, or runs server programs' },
   touchesPrograms: { shape: boolean, doc: 'runs server programs' },
   launders: { shape: some(columnName), doc: 'copies values of these columns to another place' },
+  programs: {
+    shape: some({
+      kind: 'either',
+      text: program,
+      object: object('program matcher', {
+        programs: { shape: some(program), doc: 'globs over base names, or paths', required: true },
+        flags: { shape: some(flag), doc: 'all of these; a permission: and no others' },
+      }),
+    }),
+    doc: 'programs of a command line, by glob over the base name, or over the path where it has a slash',
+  },
+  hazards: { shape: some(oneOf(SHELL_HAZARDS)), doc: 'what makes a command line dangerous' },
+  files: {
+    shape: some({
+      kind: 'either',
+      text: path,
+      object: object('file matcher', {
+        files: { shape: some(path), doc: 'globs over paths', required: true },
+        access: {
+          shape: some(oneOf(FILE_ACCESS)),
+          doc: 'how the file is used; `change` is write, create, delete, metadata',
+        },
+      }),
+    }),
+    doc: 'files that are touched, by glob over the path: `*` within a part, `**` for any number of parts',
+  },
+  hosts: { shape: some(host), doc: 'globs over hosts that are talked to, listened on or forwarded to' },
+  ports: { shape: some(port), doc: 'ports of the same' },
+  isPrivileged: { shape: boolean, doc: 'runs something as somebody else' },
+  isRemote: { shape: boolean, doc: 'runs on another machine or in a container' },
+  wrappers: { shape: some(words), doc: 'globs over what stands around a program: `sudo`, `env`, `xargs`' },
+  operations: { shape: some(oneOf(SFTP_OPERATIONS)), doc: 'operations on files by SFTP or scp' },
+  requests: { shape: some(words), doc: 'globs over the names of SSH requests, such as `env` or `x11-req`' },
+  names: { shape: some(words), doc: 'globs over what an SSH request names: a variable, a subsystem, a signal' },
+  hasTerminal: { shape: boolean, doc: 'a terminal is attached' },
+  environment: { shape: some(words), doc: 'globs over names of environment variables that are set' },
   time: {
     shape: some(
       object('time window', {
@@ -244,6 +372,8 @@ const fileRuleFields: Readonly<Record<string, Field>> = {
   maxRows: { shape: count, doc: 'at most this many rows may come back' },
   maxBytes: { shape: count, doc: 'at most this many bytes may come back' },
   recordLevel: { shape: oneOf(RECORD_LEVELS), doc: 'how much is recorded' },
+  terminal: { shape: oneOf(TERMINAL_MODES), doc: 'how an interactive shell is let through; default `guarded`' },
+  allowsRawTerminal: { shape: boolean, doc: 'full-screen programs may run in a guarded terminal; default false' },
   alert: { shape: line, doc: 'text of an alert to emit' },
   mode: { shape: oneOf(MODES), doc: '`observe`: reported, not acted upon' },
   evenIfUnparsed: { shape: boolean, doc: 'the allow or hold also covers commands that could not be parsed' },

@@ -1,4 +1,4 @@
-import type { DecisionContext, Effect, HoldTerms, MaskStrategy, RecordLevel } from '../core/index.js'
+import type { DecisionContext, Effect, HoldTerms, MaskStrategy, RecordLevel, TerminalMode } from '../core/index.js'
 import type { Match } from './match.js'
 
 /** What replaces a value: a strategy by name, or with its parameters. */
@@ -44,6 +44,10 @@ export interface FileRule {
   readonly maxRows?: number
   readonly maxBytes?: number
   readonly recordLevel?: RecordLevel
+  /** How an interactive shell is let through. Where rules differ, `guarded`; where none says, `guarded` too. */
+  readonly terminal?: TerminalMode
+  /** Full-screen programs may run in a guarded terminal, unseen while they do. Only if every rule that says anything says true. */
+  readonly allowsRawTerminal?: boolean
   /** Text of an alert to emit when the rule matches. */
   readonly alert?: string
   /** `observe`: the rule is evaluated and reported but does not act. Default `enforce`. */

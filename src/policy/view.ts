@@ -7,6 +7,7 @@ import type {
   SqlFacts,
   SqlStatementFacts,
 } from '../core/index.js'
+import { channelViewsOf, isUnparsedLine, type ChannelView } from './channel-view.js'
 import { parseSearchPath } from './search-path.js'
 
 /**
@@ -26,6 +27,10 @@ export interface View {
   text: string | undefined
   /** Undefined for commands that are not SQL, and for SQL that could not be parsed. */
   readonly sql: SqlView | undefined
+  /** Of shells, files and channels. Undefined for other kinds, and for command lines that could not be parsed. */
+  readonly channel: ChannelView | undefined
+  /** Undefined for kinds that have no terminal. Known of every command line, parsed or not. */
+  readonly hasTerminal: boolean | undefined
   /** Set anew before every look at the clock. */
   nowUnixMs: number
 }
@@ -57,15 +62,26 @@ export type StatementFacts = Pick<
   | 'launders'
 >
 
+/** Whether a command has facts that may not be used. */
+export function isUnparsedCommand(command: Command): boolean {
+  if (command.kind === 'sql') return isUnparsed(command.facts)
+  return command.kind === 'shell' && isUnparsedLine(command.facts)
+}
+
 /** Whether the facts of a command may be used at all. */
 export function isUnparsed(facts: SqlFacts): boolean {
   return facts.certainty === 'unparsed' || facts.statements.some((statement) => statement.certainty === 'unparsed')
 }
 
-/** One view per statement; one in all for a command without any. */
+/** One view per statement or simple command; one in all for a command without any. */
 export function viewsOf(context: DecisionContext): readonly View[] {
   const { command } = context
-  if (command.kind !== 'sql' || isUnparsed(command.facts)) return [viewOf(context, undefined)]
+  if (command.kind !== 'sql') {
+    const channels = channelViewsOf(command)
+    if (channels === undefined) return [viewOf(context, undefined)]
+    return channels.map((channel) => viewOf(context, undefined, channel))
+  }
+  if (isUnparsed(command.facts)) return [viewOf(context, undefined)]
   const { facts } = command
   // A statement may change where the names of the next one are looked up.
   const isPathKnown = command.dialect === 'postgres' && !(facts.statements.length > 1 && facts.mayChangeSession)
@@ -77,20 +93,30 @@ export function viewsOf(context: DecisionContext): readonly View[] {
   )
 }
 
-function viewOf({ command, subject, resource, nowUnixMs }: DecisionContext, sql: SqlView | undefined): View {
+function viewOf(
+  { command, subject, resource, nowUnixMs }: DecisionContext,
+  sql: SqlView | undefined,
+  channel?: ChannelView,
+): View {
   const isSql = command.kind === 'sql'
   return {
     kind: command.kind,
     protocol: command.protocol,
     dialect: isSql ? command.dialect : undefined,
     phase: isSql ? command.phase : undefined,
-    certainty: !isSql ? undefined : sql === undefined ? 'unparsed' : command.facts.certainty,
+    certainty: isUnparsedCommand(command) ? 'unparsed' : certaintyOf(command),
     subject,
     resource,
     text: textOf(command),
     sql,
+    channel,
+    hasTerminal: command.kind === 'shell' || command.kind === 'terminal' ? command.hasTerminal : undefined,
     nowUnixMs,
   }
+}
+
+function certaintyOf(command: Command): Certainty | undefined {
+  return command.kind === 'sql' || command.kind === 'shell' ? command.facts.certainty : undefined
 }
 
 function sqlViewOf(statement: StatementFacts, isExact: boolean, searchPath: readonly string[] | undefined): SqlView {
