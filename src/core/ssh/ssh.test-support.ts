@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -40,6 +40,10 @@ export class KeyForge {
 
   read(name: string): string {
     return readFileSync(join(this.directory, name), 'utf8').trim()
+  }
+
+  script(name: string, text: string): void {
+    writeFileSync(this.path(name), text, { mode: 0o700 })
   }
 
   path(name: string): string {
