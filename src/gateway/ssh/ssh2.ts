@@ -1,0 +1,91 @@
+import type { Duplex } from 'node:stream'
+import type Ssh2 from 'ssh2'
+import { SallyportError } from '../../core/index.js'
+
+/*
+ * What is used of ssh2: its key exchange, its ciphers and its authentication, on both sides. Its channels are not: it knows
+ * windows of one direction only, loses terminal modes, turns commands that are no UTF-8 into others, repeats output where
+ * stdout and stderr both wait for the same window, and leaves requests unanswered behind a channel's EOF. So the messages of
+ * the connection protocol are taken and put in below that, at the one place where ssh2 hands over decrypted payloads.
+ *
+ * That place is not part of its documented interface. It has not changed since 1.0; which versions it was tried with stands
+ * in package.json, and `protocolOf` refuses one that looks otherwise.
+ */
+
+export type Ssh2Module = typeof Ssh2
+
+/** What of ssh2's protocol object is touched. */
+export interface Ssh2Protocol {
+  /** Takes every decrypted payload once keys are exchanged. Read when new keys are taken into use. */
+  _onPayload: (payload: Buffer) => unknown
+  /** Told of every packet. */
+  _onPacket: () => void
+  /** Set while keys are exchanged: then only that may be sent. */
+  readonly _kexinit: unknown
+  _queue: Buffer[] | undefined
+  readonly _cipher: { encrypt(packet: Buffer): void }
+  readonly _packetRW: {
+    readonly write: {
+      readonly allocStart: number
+      alloc(bytes: number): Buffer
+      finalize(packet: Buffer): Buffer
+    }
+  }
+  disconnect(reason: number): void
+  rekey(): void
+}
+
+let loaded: Promise<Ssh2Module> | undefined
+
+/** @throws SallyportError `missing_dependency` */
+export function loadSsh2(): Promise<Ssh2Module> {
+  loaded ??= import('ssh2').then(
+    // As a CommonJS module its exports are its default.
+    (module) => module.default,
+    (cause: unknown) => {
+      throw new SallyportError('missing_dependency', 'the SSH gateway needs package `ssh2`: npm install ssh2@1.17', {
+        cause,
+      })
+    },
+  )
+  return loaded
+}
+
+/**
+ * The protocol object of a connection, of either side.
+ *
+ * @throws SallyportError `missing_dependency` where this version of ssh2 is made otherwise
+ */
+export function protocolOf(connection: object): Ssh2Protocol {
+  const protocol = (connection as { readonly _protocol?: Partial<Ssh2Protocol> })._protocol
+  const write = protocol?._packetRW?.write
+  const isKnown =
+    typeof protocol?._onPayload === 'function' &&
+    typeof protocol._onPacket === 'function' &&
+    typeof protocol._cipher?.encrypt === 'function' &&
+    typeof protocol.disconnect === 'function' &&
+    typeof protocol.rekey === 'function' &&
+    typeof write?.alloc === 'function' &&
+    typeof write.finalize === 'function' &&
+    typeof write.allocStart === 'number'
+  if (isKnown) return protocol as Ssh2Protocol
+  throw new SallyportError('missing_dependency', 'this version of `ssh2` is not known: expected 1.17')
+}
+
+/** Encrypts and sends one payload, behind a key exchange where one is under way. */
+export function sendPayload(protocol: Ssh2Protocol, payload: Uint8Array): void {
+  const { write } = protocol._packetRW
+  const start = write.allocStart
+  const packet = write.alloc(payload.length)
+  packet.set(payload, start)
+  const finished = write.finalize(packet)
+  if (protocol._kexinit === undefined) protocol._cipher.encrypt(finished)
+  else (protocol._queue ??= []).push(finished)
+}
+
+/** What ssh2's server was given this connection on. */
+export function socketOf(connection: object): unknown {
+  return (connection as { readonly _sock?: unknown })._sock
+}
+
+export type SshSocket = Duplex & { setNoDelay?(isOn: boolean): unknown }

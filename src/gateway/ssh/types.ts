@@ -1,0 +1,138 @@
+import type {
+  Clock,
+  Command,
+  CommandAnswer,
+  Denial,
+  RandomBytes,
+  Resource,
+  SallyportError,
+  Schedule,
+  Secret,
+  Subject,
+} from '../../core/index.js'
+import type { Judgement, Session } from '../../enforcement/types.js'
+import type { SshIdentity } from '../../identity/ssh/index.js'
+import type { SshLimits } from '../../protocols/ssh/index.js'
+import type { SessionOpener } from '../../streams/guarded-stream.js'
+import type { GatewayLogger } from '../types.js'
+import type { ShellAnalyzer } from '../../core/index.js'
+
+export interface SshTarget {
+  readonly host: string
+  readonly port: number
+  /** Default: 10 000, for the connection and again for key exchange and log-in. */
+  readonly connectTimeoutMs?: number
+}
+
+/** What the target wants to see. Goes upstream only, and only once its host key is verified. */
+export interface SshUpstreamCredentials {
+  readonly user: string
+  readonly password?: Secret<string>
+  /** In any format that OpenSSH writes. */
+  readonly privateKey?: Secret<string>
+  readonly passphrase?: Secret<string>
+}
+
+export interface SshCredentialLease {
+  readonly credentials: SshUpstreamCredentials
+  /** The session ends by then. Undefined: no end. */
+  readonly expiresAtUnixMs?: number
+  /** Called once when the session has ended. */
+  release?(): void | Promise<void>
+}
+
+/** Whatever it throws or rejects with refuses the session. */
+export interface SshCredentialProvider {
+  lease(request: {
+    readonly subject: Subject
+    readonly resource: Resource
+  }): SshCredentialLease | Promise<SshCredentialLease>
+}
+
+/** Whether this is the host key of the target. */
+export type SshHostKeyCheck = (key: Uint8Array, target: SshTarget) => boolean | Promise<boolean>
+
+export interface SshResourceOptions {
+  readonly resource: Resource
+  readonly target: SshTarget
+  readonly credentials: SshCredentialProvider
+  readonly hostKey: SshHostKeyCheck
+}
+
+export interface SshListenerOptions {
+  /** Name of the resource reached here. Undefined: the client names it, as in `alice+web-1@gateway`. */
+  readonly resource?: string
+  /** Default: `127.0.0.1`. */
+  readonly host?: string
+  /** 0 takes a free one. */
+  readonly port: number
+}
+
+/** Every one has a default; what exceeds one is refused. */
+export interface SshGatewayLimits extends SshLimits {
+  /** Connections at a time over all listeners. Default 1000. */
+  readonly maxConnections?: number
+  /** New connections of one address per second. Default 100. */
+  readonly maxConnectsPerSecond?: number
+  /** From the first byte to the end of the log-in. Default 120 000, as OpenSSH's `LoginGraceTime`. */
+  readonly authenticationTimeoutMs?: number
+  /** Between two requests for a sign of life, to either side. Default 15 000: below every common idle timeout. */
+  readonly keepaliveMs?: number
+  /** Requests without an answer until a side counts as gone. Default 3. */
+  readonly maxUnansweredKeepalives?: number
+  /** Without a message but keepalives either way. Default: none. */
+  readonly idleTimeoutMs?: number
+  /** Whole life of a session. Default: none. */
+  readonly maxSessionMs?: number
+  /** New keys after so many bytes. Default 1 GiB (RFC 4253 section 9). */
+  readonly rekeyBytes?: number
+}
+
+export interface SshGatewayOptions {
+  readonly listeners: readonly SshListenerOptions[]
+  readonly resources: readonly SshResourceOptions[]
+  readonly enforcer: SessionOpener
+  readonly identity: SshIdentity
+  /** Private keys by which clients know the gateway, one per type, in any format that OpenSSH writes. */
+  readonly hostKeys: readonly Secret<string>[]
+  /** What command lines would do. */
+  readonly shellAnalyzer: ShellAnalyzer
+  readonly limits?: SshGatewayLimits
+  /** Default: silence. */
+  readonly logger?: GatewayLogger
+  /** Default: the system's. */
+  readonly clock?: Clock
+  readonly schedule?: Schedule
+  readonly random?: RandomBytes
+}
+
+/** Where listeners ended up. */
+export interface SshListenerAddress {
+  readonly resource?: string
+  readonly host: string
+  readonly port: number
+}
+
+/** One connection as live events name it. */
+export interface SshConnectionInfo {
+  readonly id: number
+  readonly clientAddress: string
+  /** What the client's software calls itself. */
+  readonly clientName?: string
+  readonly user?: string
+  readonly resource?: Resource
+  readonly subject?: Subject
+  readonly sessionId?: string
+}
+
+/** Live events. Listeners are told after the fact, and must not throw. */
+export interface SshGatewayEvents {
+  connection: (info: SshConnectionInfo) => void
+  ready: (info: SshConnectionInfo, session: Session) => void
+  rejected: (info: SshConnectionInfo, denial: Denial, user: string) => void
+  judged: (info: SshConnectionInfo, command: Command, judgement: Judgement) => void
+  answered: (info: SshConnectionInfo, commandId: number, answer: CommandAnswer) => void
+  refused: (info: SshConnectionInfo, via: string, denial: Denial) => void
+  failed: (info: SshConnectionInfo, error: SallyportError) => void
+  closed: (info: SshConnectionInfo) => void
+}
