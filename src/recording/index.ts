@@ -37,3 +37,6 @@ export { CLOSING_TAIL_BYTES, looksClosed, sealRecording, type SealResult } from 
 export { replayRecording, type ReplayEntry } from './replay.js'
 export { formatEntry, type FormatOptions } from './format-event.js'
 export { GENESIS_HASH } from './line.js'
+export { exportAsciicast, type AsciicastOptions, type AsciicastSummary } from './asciicast.js'
+export { TerminalEventReader, type TerminalEvent, type TerminalSelection } from './terminal-events.js'
+export { TerminalText, type TerminalTextOptions } from './terminal-text.js'
