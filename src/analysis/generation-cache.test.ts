@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { GenerationCache } from './cache.js'
+import { GenerationCache } from './generation-cache.js'
 
 describe('GenerationCache', () => {
   it('never holds more entries than its limit, and keeps those in use', () => {

@@ -1,0 +1,1 @@
+export { createShellAnalyzer, type ShellAnalyzerOptions } from './analyzer.js'

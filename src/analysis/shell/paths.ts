@@ -1,0 +1,69 @@
+import { ANY, isKnownShape, ONE, type WordValue } from './word-value.js'
+
+/**
+ * Directories that a command may find itself in: absolute, beginning with `~`, `''` for the one the line starts in,
+ * or undefined for one that nobody here knows.
+ */
+export type Places = readonly (string | undefined)[]
+
+export const START: Places = ['']
+
+const MAX_PLACES = 4
+
+export function mergePlaces(a: Places, b: Places): Places {
+  const merged = [...new Set([...a, ...b])]
+  return merged.length > MAX_PLACES ? [undefined] : merged
+}
+
+export interface ResolvedPath {
+  readonly path: string
+  readonly shape: string
+  readonly isExact: boolean
+}
+
+/** What a word names as a path, from each of the places. */
+export function resolvePath(word: WordValue, places: Places): readonly ResolvedPath[] {
+  const { shape } = word
+  // A tilde in quotes is a file of that name.
+  const isLiteralTilde = word.isKnown && word.text.startsWith('~') && !word.hasTilde
+  const text = isLiteralTilde ? `./${word.text}` : shape.startsWith('~') && !word.hasTilde ? shape : word.text
+  const path = word.isKnown ? normalizePath(text) : display(word)
+  const isAnchored = shape.startsWith('/') || word.hasTilde || shape.startsWith('~/') || shape.startsWith(ANY)
+  if (isAnchored && !isLiteralTilde) return [{ path, shape: normalizePath(shape), isExact: word.isKnown }]
+  return places.map((place) => {
+    if (place === undefined) return { path, shape: `${ANY}/${normalizePath(shape)}`, isExact: false }
+    if (place === '')
+      return { path: isLiteralTilde ? `./${path}` : path, shape: normalizePath(shape), isExact: word.isKnown }
+    const joined = normalizePath(`${place}/${shape}`)
+    return {
+      path: word.isKnown ? joined : normalizePath(`${place}/${path}`),
+      shape: joined,
+      isExact: isKnownShape(joined),
+    }
+  })
+}
+
+/** `$HOME/x` reads better, and matches better, as `~/x`. */
+function display({ text, shape }: WordValue): string {
+  if (!shape.startsWith('~')) return normalizePath(text)
+  return normalizePath(text.replace(/^(?:\$HOME|\$\{HOME\})(?=\/|$)/, '~'))
+}
+
+/** Without empty and `.` parts, with `..` taken back where the part before is a plain name, without a slash at the end. */
+export function normalizePath(path: string): string {
+  const isAbsolute = path.startsWith('/')
+  const parts: string[] = []
+  for (const part of path.split('/')) {
+    if (part === '' || part === '.') continue
+    const last = parts.at(-1)
+    if (part !== '..') parts.push(part)
+    else if (last === undefined ? !isAbsolute : last === '..' || !isPlain(last)) parts.push(part)
+    else parts.pop()
+  }
+  if (isAbsolute) return `/${parts.join('/')}`
+  return parts.length === 0 ? '.' : parts.join('/')
+}
+
+function isPlain(part: string): boolean {
+  return !part.startsWith('~') && !part.includes(ANY) && !part.includes(ONE) && !/[$*?[`{]/.test(part)
+}
