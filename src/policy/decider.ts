@@ -280,6 +280,8 @@ export function createDecider(
           : command.kind === 'shell'
             ? entryOfLine(context, command)
             : judge(context, command)
+      if (options.isObserving && command.kind === 'terminal')
+        return unrestricted(entry.outcome ?? decideOpen(entry, context))
       return entry.outcome ?? decideOpen(entry, context)
     } catch {
       // Fails closed: a command or subject unlike its type must not pass for want of an answer.
@@ -297,6 +299,12 @@ export function findingOf(rule: CompiledRule, views: readonly View[], unparsed: 
   if (views.length === 1) return rule.test(first, reading) ? { rule, coverage: undefined, state } : undefined
   const coverage = views.map((view) => rule.test(view, reading))
   return coverage.includes(true) ? { rule, coverage, state } : undefined
+}
+
+/** Who only observes forbids no program its screen. */
+function unrestricted(outcome: PolicyOutcome | Promise<PolicyOutcome>): PolicyOutcome | Promise<PolicyOutcome> {
+  if (outcome instanceof Promise) return outcome.then(unrestricted)
+  return Object.freeze({ ...outcome, allowsRawTerminal: true })
 }
 
 /** Decisions are kept, values are not: only names are compared and matched. */

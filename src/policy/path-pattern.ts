@@ -163,8 +163,11 @@ export function mayTouch(pattern: PathPattern, path: ReadPath): boolean {
       const skipsPart = part !== undefined && next[j] === true && mayBeIn(token, wanted, i)
       const skipsToken = token !== undefined && reached[j + 1] === true && mayBeIn(part, given, j)
       if (part === undefined && token === undefined) reached[j] = true
-      else if (isRun(part)) reached[j] = next[j] === true || skipsToken
-      else if (isRun(token)) reached[j] = reached[j + 1] === true || skipsPart
+      else if (isRun(part)) {
+        // A home directory that is the root of all is meant by the names in it, not by `~/**`.
+        const mayBeNone = part === MANY || j > 0 || literalOf(wanted[i + 1] ?? MANY) !== ''
+        reached[j] = (next[j] === true && mayBeNone) || skipsToken
+      } else if (isRun(token)) reached[j] = reached[j + 1] === true || skipsPart
       else if (part === undefined || token === undefined) reached[j] = false
       else {
         const meets = globsMeet(part.folded.source, token.text, { isLiteral: token.isLiteral })
