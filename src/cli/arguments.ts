@@ -26,3 +26,16 @@ export function oneFile(positionals: readonly string[]): string {
   if (file === undefined || others.length > 0) throw new UsageError('expected exactly one FILE')
   return file
 }
+
+/** @throws UsageError unless it is a whole number from 1 on */
+export function wholeNumber(name: string, value: string): number {
+  if (/^[1-9]\d{0,14}$/.test(value)) return Number(value)
+  throw new UsageError(`expected ${name} to be a whole number from 1 on`)
+}
+
+/** @throws UsageError unless it is a number, and positive */
+export function positiveNumber(name: string, value: string): number {
+  const number = Number(value)
+  if (value.trim() !== '' && Number.isFinite(number) && number > 0) return number
+  throw new UsageError(`expected ${name} to be a positive number`)
+}

@@ -3,7 +3,9 @@ export interface Io {
   /** Standard input, for `-`. */
   readonly stdin: AsyncIterable<Uint8Array>
   /** Writes to standard output; resolves when more may be written. */
-  out(text: string): Promise<void>
+  out(text: string | Uint8Array): Promise<void>
+  /** Resolves after so long. */
+  wait(delayMs: number): Promise<void>
   /** Writes a line for a person to standard error. */
   error(line: string): void
 }

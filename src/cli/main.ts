@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { system } from '../gateway/system.js'
 import { runCli } from './run.js'
 
 /** The version in the nearest package.json above: this file runs from `dist` as well as from source. */
@@ -30,6 +31,7 @@ void runCli(process.argv.slice(2), readVersion(), {
       if (process.stdout.write(text)) resolve()
       else process.stdout.once('drain', resolve)
     }),
+  wait: (delayMs) => new Promise((resolve) => void system.schedule(delayMs, resolve)),
   error: (line) => void process.stderr.write(`${line}\n`),
 }).then((code) => {
   process.exitCode = code

@@ -19,14 +19,16 @@ afterEach(async () => {
 async function run(args: readonly string[], input: readonly Uint8Array[] = []) {
   let out = ''
   let errors = ''
+  const waits: number[] = []
   const code = await runCli(args, '1.2.3', {
     stdin: (async function* () {
       yield* input
     })(),
-    out: async (text) => void (out += text),
+    out: async (text) => void (out += typeof text === 'string' ? text : Buffer.from(text).toString('latin1')),
+    wait: async (delayMs) => void waits.push(delayMs),
     error: (line) => void (errors += `${line}\n`),
   })
-  return { code, out, errors }
+  return { code, out, errors, waits }
 }
 
 /** Records a session and writes its segments to files; answers with their paths. */
@@ -51,11 +53,34 @@ async function record(id: string, commands: number, maxSegmentBytes = 1_000_000)
   return paths
 }
 
+const HOSTILE = 'a\x1b]52;c;eA==\x07\x1b[6n\x1b[?1049h\x1b[31mb'
+
+/** Records a shell whose output is hostile, and writes its segments to files; answers with their paths. */
+async function recordShell(id: string, maxSegmentBytes = 1_000_000): Promise<string[]> {
+  const world = new TestWorld()
+  const session = world.recorder({ durability: 'batch', maxSegmentBytes }).open(header(id))
+  const at = (ms: number) => ({ atUnixMs: START_UNIX_MS + ms, commandId: 1 })
+  const detail = { channelId: 1, hasTerminal: true }
+  session.command(command(1, 'interactive shell', { kind: 'terminal', via: 'shell', detail }))
+  session.append({ type: 'resize', ...at(1), columns: 90, rows: 20 })
+  session.append({ type: 'output', ...at(501), channel: 'stdout', bytes: Buffer.from(HOSTILE) })
+  session.append({ type: 'output', ...at(60_501), channel: 'stdout', bytes: Buffer.from([0xff, 0x63]) })
+  session.answer(1, { outcome: 'completed', tags: [], rows: 0, bytes: 1, exitCode: 2 }, START_UNIX_MS + 60_600)
+  await session.close('done')
+  const paths: string[] = []
+  for (const name of await world.store.list()) {
+    const path = join(directory, name)
+    await writeFile(path, world.store.bytes(name))
+    paths.push(path)
+  }
+  return paths
+}
+
 describe('the command line', () => {
   it('explains itself', async () => {
     expect(await run(['--help'])).toMatchObject({ code: 0, errors: '' })
     expect((await run(['--version'])).out).toBe('sallyport 1.2.3\n')
-    for (const name of ['verify', 'replay', 'seal', 'policy check']) {
+    for (const name of ['verify', 'replay', 'export', 'seal', 'policy check']) {
       expect((await run(['--help'])).out).toContain(name)
       const { code, out } = await run([...name.split(' '), '--help'])
       expect(code).toBe(0)
@@ -73,6 +98,13 @@ describe('the command line', () => {
       ['replay'],
       ['replay', 'a', 'b'],
       ['seal', '--json', 'x'],
+      ['export'],
+      ['export', '--format', 'mp4', 'x'],
+      ['export', '--command', '0', 'x'],
+      ['export', 'x', '-'],
+      ['replay', '--raw', 'x'],
+      ['replay', '--play', '--json', 'x'],
+      ['replay', '--play', '--speed', '-1', 'x'],
     ]) {
       const { code, out, errors } = await run(args)
       expect(code).toBe(2)
@@ -137,6 +169,49 @@ describe('the command line', () => {
     const json = await run(['replay', '--json', '-'], [Buffer.from(changed, 'latin1')])
     expect(json.code).toBe(1)
     expect(json.out).not.toMatch(/[\x00-\x09\x0b-\x1f\x7f-\x9f]/)
+  })
+
+  it('exports a terminal for players, and says what it left out', async () => {
+    const [path = ''] = await recordShell('s1')
+    const two = await run(['export', '--format', 'asciicast', path])
+    expect(two.code).toBe(0)
+    expect(two.out.split('\n')[0]).toBe(
+      '{"version":2,"width":90,"height":20,"timestamp":1767323045,"command":"interactive shell"}',
+    )
+    expect(two.out).toContain('[0.500, "o", "a\\u001b[?1049h\\u001b[31mb"]\n[60.500, "o", "\\ufffdc"]\n')
+    expect(two.errors).toMatch(/1 times U\+FFFD .*\n.* bytes that act on a terminal were taken out/)
+    const three = await run(['export', '--format', 'asciicast-v3', '--raw', '--title', 'x', path])
+    expect(three.out).toContain('"term":{"cols":90,"rows":20}')
+    expect(three.out).toContain('\\u001b]52;c;eA==\\u0007')
+    expect(three.out).toContain('[0.099, "x", "2"]\n')
+    expect((await run(['export', '--command', '7', path])).code).toBe(1)
+    expect((await run(['export', '-'], [await readFile(path)])).out).toBe(two.out)
+  })
+
+  it('exports all segments of a session in any order, and none with one missing', async () => {
+    const whole = await run(['export', ...(await recordShell('s1'))])
+    const paths = await recordShell('s2', 400)
+    expect(paths.length).toBeGreaterThan(2)
+    const parts = await run(['export', ...paths.toReversed()])
+    expect(parts).toMatchObject({ code: 0, out: whole.out })
+    const missing = await run(['export', ...paths.filter((_, index) => index !== 1)])
+    expect(missing).toMatchObject({ code: 1, out: '' })
+    expect((await run(['export', paths[0] ?? '', ...(await recordShell('s3'))])).code).toBe(2)
+  })
+
+  it('TTY-2 plays a terminal at its own pace without letting it act on the one it is played on', async () => {
+    const [path = ''] = await recordShell('s1')
+    const played = await run(['replay', '--play', path])
+    expect(played).toMatchObject({ code: 0, waits: [500, 2_000] })
+    expect(played.out).toBe('a\x1b[?1049h\x1b[31mb\ufffdc\x1b[?1049l\x1b7\x1b[m\x1b(B\x1b[r\x1b8\x1b[?7h\x1b[?25h\n')
+    const raw = await run(['replay', '--play', '--raw', '--speed', '2', '--idle', '100', path])
+    expect(raw.waits).toEqual([250, 30_000])
+    expect(raw.out.startsWith(`${HOSTILE}\xffc`)).toBe(true)
+    expect(await run(['replay', '--play', '--command', '9', path])).toMatchObject({ code: 1, out: '' })
+    const changed = (await readFile(path, 'latin1')).replace('[31mb', '[31mX')
+    const bad = await run(['replay', '--play', '-'], [Buffer.from(changed, 'latin1')])
+    expect(bad).toMatchObject({ code: 1, out: '' })
+    expect(bad.errors).toContain('does not verify, line 4')
   })
 
   it('seals what a crash left open', async () => {

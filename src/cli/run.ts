@@ -1,11 +1,12 @@
 import { printableText, SallyportError } from '../core/index.js'
 import { UsageError, type CliCommand, type ExitCode, type Io } from './command.js'
+import { exportCommand } from './commands/export.js'
 import { policyCheckCommand } from './commands/policy-check.js'
 import { replayCommand } from './commands/replay.js'
 import { sealCommand } from './commands/seal.js'
 import { verifyCommand } from './commands/verify.js'
 
-const COMMANDS: readonly CliCommand[] = [verifyCommand, replayCommand, sealCommand, policyCheckCommand]
+const COMMANDS: readonly CliCommand[] = [verifyCommand, replayCommand, exportCommand, sealCommand, policyCheckCommand]
 
 /** Runs one command line, without the program's own name. Never throws. */
 export async function runCli(args: readonly string[], version: string, io: Io): Promise<ExitCode> {

@@ -1,13 +1,9 @@
 import { printableText } from '../../core/index.js'
-import { linkProblem, verifyRecording, type VerifyOptions, type VerifyResult } from '../../recording/index.js'
+import { verifyRecording, type VerifyOptions } from '../../recording/index.js'
 import { readArguments } from '../arguments.js'
 import { UsageError, type CliCommand } from '../command.js'
 import { openInput } from '../input.js'
-
-interface Checked {
-  readonly file: string
-  readonly result: VerifyResult
-}
+import { linkSegments, type Checked } from '../segments.js'
 
 /** Checks recordings and names the first bad line of each. */
 export const verifyCommand: CliCommand = {
@@ -57,24 +53,6 @@ Exit status: 0 all verify, 1 something does not, 2 wrong arguments or unreadable
   },
 }
 
-/** Puts the segments of each session in order and adds what is wrong between them. */
-function linkSegments(checked: readonly Checked[]): Checked[] {
-  const sorted = [...checked].sort(
-    (left, right) =>
-      compare(left.result.sessionId ?? '', right.result.sessionId ?? '') ||
-      (left.result.segment ?? 0) - (right.result.segment ?? 0),
-  )
-  return sorted.map((each, index) => {
-    const { file, result } = each
-    if (!result.ok || result.segment === undefined) return each
-    const before = sorted[index - 1]?.result
-    const after = sorted[index + 1]?.result
-    const previous = before?.sessionId === result.sessionId ? before : undefined
-    const problem = linkProblem(previous, result, after?.sessionId !== result.sessionId)
-    return problem === undefined ? each : { file, result: { ...result, ok: false, problem } }
-  })
-}
-
 function checkHead(checked: readonly Checked[], head: string): Checked[] {
   if (new Set(checked.map(({ result }) => result.sessionId)).size > 1) {
     throw new UsageError('--head is for the recording of one session')
@@ -101,8 +79,4 @@ function describe({ file, result }: Checked): string {
   return printableText(
     `${file}: ok, session ${result.sessionId ?? 'unknown'}${segment}, ${result.lines} lines, ${state}${setBack}, head ${result.head}`,
   )
-}
-
-function compare(left: string, right: string): number {
-  return left < right ? -1 : left > right ? 1 : 0
 }
