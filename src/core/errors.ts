@@ -19,6 +19,8 @@ export const ERROR_CODES = {
   tls_required: 'downstream',
   /** The target does not offer the TLS that is required of it, or its certificate does not verify. */
   upstream_tls_required: 'upstream',
+  /** The target's host key is not the one that is known of it, or nothing is known of it. */
+  upstream_host_key_refused: 'upstream',
   /** The target could not be reached. */
   upstream_unavailable: 'upstream',
   /** A side closed its half where the protocol does not allow it. */
