@@ -1,5 +1,5 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -98,40 +98,47 @@ export function counter(): () => number {
   return () => ++id
 }
 
+/** What one connection of a relay is made of. */
+export interface Relayed {
+  /** The server's program and its arguments. */
+  readonly server: readonly string[]
+  readonly machine: FileMachine
+  readonly judge: Judge
+}
+
 /**
  * Stands between a real client and a real server: the client runs `command`, a program that hands its standard streams to
  * this process, where the machine sits on them; the server is a child process.
  */
 export class Relay {
   readonly directory = mkdtempSync(join(tmpdir(), 'sallyport-files-'))
-  /** A program for the client to run in the server's place. */
+  /** A program for the client to run in the server's place. Its last argument is the command line. */
   readonly command = join(this.directory, 'relay.mjs')
   readonly harnesses: FileHarness[] = []
   readonly #server: Server
   readonly #children = new Set<ChildProcess>()
   readonly #sockets = new Set<Socket>()
 
-  private constructor(
-    serverCommand: readonly string[],
-    cwd: string | undefined,
-    make: () => { readonly machine: FileMachine; readonly judge: Judge },
-  ) {
+  private constructor(cwd: string | undefined, make: (commandLine: string) => Relayed) {
     const path = join(this.directory, 'socket')
     writeFileSync(
       this.command,
       `#!${process.execPath}
+import { writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
+writeFileSync(${JSON.stringify(join(this.directory, 'line'))}, process.argv.at(-1))
 const socket = connect({ path: ${JSON.stringify(path)}, allowHalfOpen: true })
 process.stdin.pipe(socket)
 socket.pipe(process.stdout)
+socket.on('end', () => process.exit(0))
 socket.on('close', () => process.exit(0))
 process.stdout.on('error', () => process.exit(0))
 `,
     )
     chmodSync(this.command, 0o755)
     this.#server = createServer({ allowHalfOpen: true }, (socket) => {
-      const { machine, judge } = make()
-      const [program = '', ...args] = serverCommand
+      const { machine, judge, server } = make(readFileSync(join(this.directory, 'line'), 'utf8'))
+      const [program = '', ...args] = server
       const child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'], ...(cwd === undefined ? {} : { cwd }) })
       this.#children.add(child)
       this.#sockets.add(socket)
@@ -140,12 +147,8 @@ process.stdout.on('error', () => process.exit(0))
     this.#server.listen(path)
   }
 
-  static async start(
-    serverCommand: readonly string[],
-    make: () => { readonly machine: FileMachine; readonly judge: Judge },
-    cwd?: string,
-  ): Promise<Relay> {
-    const relay = new Relay(serverCommand, cwd, make)
+  static async start(make: (commandLine: string) => Relayed, cwd?: string): Promise<Relay> {
+    const relay = new Relay(cwd, make)
     if (!relay.#server.listening) await new Promise((resolve) => relay.#server.once('listening', resolve))
     return relay
   }

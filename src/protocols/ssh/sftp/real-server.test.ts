@@ -27,8 +27,8 @@ describe.skipIf(!existsSync(SERVER))('OpenSSH through the machine', () => {
     judge = () => ({})
     options = {}
     relay = await Relay.start(
-      [SERVER],
       () => ({
+        server: [SERVER],
         machine: createSftpMachine({ nextCommandId: counter(), ...options }),
         judge: (command) => judge(command),
       }),
