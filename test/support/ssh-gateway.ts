@@ -58,7 +58,7 @@ export interface TestSshGateway {
 
 export interface SshRun {
   readonly input?: string | Buffer
-  /** Options before the host. */
+  /** Options before the host; of two values the first counts, so these do. */
   readonly options?: readonly string[]
   /** Default `alice+web`. */
   readonly login?: string
@@ -133,10 +133,10 @@ export async function startSshGateway(options: TestSshGatewayOptions): Promise<T
     spawn(
       'ssh',
       [
+        ...(run.options ?? []),
         ...sshOptions,
         '-p',
         String(address.port),
-        ...(run.options ?? []),
         `${run.login ?? 'alice+web'}@127.0.0.1`,
         ...args,
       ],

@@ -91,11 +91,11 @@ export async function startSshd(options: SshdOptions = {}): Promise<SshdServer> 
     ].join('\n'),
   )
   let log = ''
-  const child = spawn(SSHD, ['-D', '-e', '-f', config], {
+  const [command = SSHD, ...args] = [...asUser(runAs), SSHD, '-D', '-e', '-f', config]
+  const child = spawn(command, args, {
     stdio: ['ignore', 'ignore', 'pipe'],
     cwd: home,
     env: { PATH: process.env['PATH'], HOME: home },
-    ...(runAs === undefined ? {} : { uid: runAs.uid, gid: runAs.gid }),
   })
   child.stderr.on('data', (chunk: Buffer) => {
     log += chunk.toString()
@@ -147,6 +147,18 @@ function unprivilegedUser(): User | undefined {
     if (Number(uid) > 0 && /\/(ba|da)?sh$/.test(shell)) return { name, uid: Number(uid), gid: Number(gid) }
   }
   throw new Error('there is no unprivileged user with a shell')
+}
+
+/** In group `tty` besides, or it could not give terminals to the group they belong to. */
+function asUser(user: User | undefined): string[] {
+  if (user === undefined) return []
+  const tty = /^tty:[^:]*:(\d+):/m.exec(readFileSync('/etc/group', 'utf8'))?.[1]
+  return [
+    'setpriv',
+    `--reuid=${user.uid}`,
+    `--regid=${user.gid}`,
+    `--groups=${user.gid}${tty === undefined ? '' : `,${tty}`}`,
+  ]
 }
 
 /** A port that nobody listens on now. */

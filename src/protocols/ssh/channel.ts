@@ -182,9 +182,13 @@ export class Channel {
     if (from === 'upstream') this.flush()
     const back = this.flowTo(from)
     back.isDiscarding = true
-    back.isBlocked = false
-    back.drop()
-    back.close()
+    back.dropData()
+    // A target's CLOSE is answered at once. A client's only with the target's: until then its exit status may come, which
+    // clients wait for though they have closed already.
+    if (from === 'upstream') {
+      back.isBlocked = false
+      back.close()
+    }
     if (from === 'downstream' && (flow.isBlocked || (this.kind === 'session' && !flow.isEofReceived))) {
       // A client that closes before its end has broken off: what it sent and nobody read is not waited for.
       flow.drop()

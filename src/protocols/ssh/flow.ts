@@ -153,6 +153,17 @@ export class Flow {
     this.pump()
   }
 
+  /** Lets go of data that waits. */
+  dropData(): void {
+    const kept: FlowItem[] = []
+    for (let item = this.#items.shift(); item !== undefined; item = this.#items.shift()) {
+      if (item.type !== 'data') kept.push(item)
+    }
+    this.queuedBytes = 0
+    for (const item of kept) this.#items.push(item)
+    this.pump()
+  }
+
   /** Lets go of everything that waits. */
   drop(): void {
     while (this.#items.shift() !== undefined);
