@@ -196,6 +196,7 @@ class LineGuard implements GuardedTerminal {
       }
     }
     const line = this.#line
+    if (line.isEmpty) this.#view.begin(this.#startColumn)
     switch (key) {
       case 'text':
         return this.#insert(this.#keys.text)
@@ -294,7 +295,6 @@ class LineGuard implements GuardedTerminal {
       return
     }
     const isAppended = line.isAtEnd && text.length === 1 && text >= ' ' && text <= '~'
-    if (line.isEmpty) this.#view.begin(this.#startColumn)
     line.insert(text)
     if (this.#isAtSecretPrompt) this.#holdsSecret = true
     if (this.#holdsSecret) return
@@ -316,7 +316,6 @@ class LineGuard implements GuardedTerminal {
 
   #recall(text: string | undefined): void {
     if (text === undefined) return this.#show(BELL)
-    if (this.#line.isEmpty) this.#view.begin(this.#startColumn)
     this.#line.set(text)
     this.#problem = undefined
     this.#show(this.#view.draw(this.#line))
