@@ -1,20 +1,30 @@
-/** What became of one file that was read or written through the gateway, once it is closed. */
-export interface FileTransfer {
-  /** `upload`: to the target. */
-  readonly direction: 'upload' | 'download'
-  readonly path: string
-  /** Content bytes that went past, also when the same part went more than once. */
+/** A stretch of a file that passed without a gap. */
+export interface TransferRun {
+  readonly offset: number
   readonly bytes: number
-  /** SHA-256 of the content in lower-case hexadecimal. Only where all of it went past in order, from the beginning. */
-  readonly sha256?: string
-  /** False: the channel or the session ended, or a cap was reached, before the file was closed. */
-  readonly isComplete: boolean
 }
 
-/** A piece of a transferred file, for recordings that keep content. */
-export interface FileContent {
-  readonly direction: 'upload' | 'download'
+/** What of one file passed in one direction: told once, before the answer to the command that opened it. */
+export interface FileTransfer {
+  readonly direction: 'read' | 'write'
+  /** As in the command's `files`. */
   readonly path: string
+  /** Bytes of content that passed, bytes that passed twice counted twice. */
+  readonly bytes: number
+  /**
+   * Hexadecimal digest of these bytes in the order in which they passed: that of the file where there is one run from
+   * offset 0 to its end. Undefined with record level `none`.
+   */
+  readonly sha256?: string
+  /** In the order in which they passed. */
+  readonly runs: readonly TransferRun[]
+  /** Runs beyond those listed. */
+  readonly omittedRuns: number
+}
+
+/** A piece of a file on its way, for recordings that keep content. */
+export interface FileContent {
+  readonly direction: 'read' | 'write'
   /** Where in the file it stands. */
   readonly offset: number
   readonly bytes: Uint8Array

@@ -38,7 +38,7 @@ export type {
   TerminalCommand,
 } from './command.js'
 export type { FileAccess, FileAccessMode } from './file-access.js'
-export type { FileContent, FileTransfer } from './file-transfer.js'
+export type { FileContent, FileTransfer, TransferRun } from './file-transfer.js'
 export type { TerminalSize } from './terminal-size.js'
 export type {
   NetworkTarget,

@@ -251,14 +251,14 @@ describe('what is recorded of a command that is not SQL', () => {
     const { session, recorder } = world({ policy, masking })
     session.resized(1, { columns: 80, rows: 24 })
     session.detected(1, 'mail a@b.example')
-    const file = { direction: 'download', path: '/a@b.example' } as const
-    session.transferred(1, { ...file, bytes: 3, isComplete: true })
-    session.fileContent(1, { ...file, offset: 0, bytes: Buffer.from('abc') })
+    const runs = [{ offset: 0, bytes: 3 }]
+    session.transferred(1, { direction: 'read', path: '/a@b.example', bytes: 3, runs, omittedRuns: 0 })
+    session.fileContent(1, { direction: 'read', offset: 0, bytes: Buffer.from('abc') })
     expect(recorder.events).toMatchObject([
       { type: 'resize', commandId: 1, columns: 80, rows: 24 },
       { type: 'detected', text: 'mail [email]' },
       { type: 'transfer', path: '/[email]', bytes: 3 },
-      { type: 'content', path: '/[email]', offset: 0 },
+      { type: 'content', offset: 0 },
     ])
     await session.end('bye')
     session.resized(1, { columns: 1, rows: 1 })

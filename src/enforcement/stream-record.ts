@@ -49,8 +49,7 @@ export class StreamRecord {
   }
 
   fileContent(commandId: number, content: FileContent): void {
-    const path = this.#host.describer().text(content.path)
-    this.#host.append({ type: 'content', atUnixMs: this.#host.nowUnixMs(), commandId, ...content, path })
+    this.#host.append({ type: 'content', atUnixMs: this.#host.nowUnixMs(), commandId, ...content })
   }
 
   input(commandId: number, bytes: Uint8Array, isEchoed: boolean): void {

@@ -69,9 +69,9 @@ export interface Session {
   input(commandId: number, bytes: Uint8Array, options: { readonly isEchoed: boolean }): void
   /** A command line that was made out in a terminal where lines are not decided on: a hint, and no more. */
   detected(commandId: number, text: string): void
-  /** A file went through as part of a command. */
+  /** What of a file passed as part of a command: before its answer. */
   transferred(commandId: number, transfer: FileTransfer): void
-  /** A piece of such a file, where the policy asks for record level `full`. The bytes are copied. */
+  /** A piece of such a file, where the policy asks for record level `full`. Masked; the bytes are copied. */
   fileContent(commandId: number, content: FileContent): void
   /** The connection refused a message by itself, before any rule saw it: for the record. */
   refused(via: string, denial: Denial): void

@@ -13,16 +13,24 @@ export function describeStreamEvent(event: Members): string[] {
     case 'detected':
       return [`seen in the terminal of ${id}`, ...textLines(event['text'])]
     case 'transfer': {
-      const state = event['isComplete'] === true ? undefined : 'INCOMPLETE'
-      const digest = part('sha256', event['sha256'])
+      const { direction, bytes, sha256 } = event
       return [
-        words(`${show(event['direction'])} of ${id},`, `${show(event['bytes'])} bytes`, state, digest),
+        words(`file of ${id} ${show(direction)},`, `${show(bytes)} bytes`, runsOf(event), part('sha256', sha256)),
         ...textLines(event['path']),
       ]
     }
     default:
-      return payloadLines(event, `content of ${id} at ${show(event['offset'])} of ${show(event['path'])}`)
+      return payloadLines(event, `content of ${id} ${show(event['direction'])} at ${show(event['offset'])}`)
   }
+}
+
+/** Said where not all of it passed once, front to back. */
+function runsOf({ runs, omittedRuns }: Members): string | undefined {
+  if (!Array.isArray(runs) || runs.length === 0) return undefined
+  const only: unknown = runs.length === 1 ? runs[0] : undefined
+  if (isMembers(only)) return only['offset'] === 0 ? undefined : part('from', only['offset'])
+  const count = runs.length + (typeof omittedRuns === 'number' ? omittedRuns : 0)
+  return `in ${count} pieces`
 }
 
 /** What a command of another kind than `sql` is besides its text. */

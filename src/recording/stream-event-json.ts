@@ -15,13 +15,14 @@ export function streamEventJson(event: StreamEvent): string {
       return 'bytes' in event ? `${command},${inputJson(event.bytes)}` : `${command},"isHidden":true`
     }
     case 'transfer': {
-      const { type: _type, atUnixMs: _at, path, ...rest } = event
-      return membersOf({ ...rest, path: redactSecretsInCommandLine(path) })
+      const { commandId, direction, bytes, sha256, runs, omittedRuns } = event
+      const path = redactSecretsInCommandLine(event.path)
+      const more = omittedRuns > 0 ? { omittedRuns } : {}
+      return membersOf({ commandId, direction, path, bytes, sha256, runs, ...more })
     }
     case 'content': {
       const { commandId, direction, offset } = event
-      const path = redactSecretsInCommandLine(event.path)
-      return `${membersOf({ commandId, direction, path, offset: whole(offset) })},${bytesJson(event.bytes)}`
+      return `${membersOf({ commandId, direction, offset: whole(offset) })},${bytesJson(event.bytes)}`
     }
     default:
       return event satisfies never

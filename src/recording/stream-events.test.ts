@@ -49,17 +49,17 @@ function writeAll(session: SessionRecorder): void {
   session.append({
     type: 'transfer',
     ...at(7),
-    direction: 'upload',
+    direction: 'write',
     path: '/tmp/\u202ea',
     bytes: 5,
     sha256: 'ab'.repeat(32),
-    isComplete: false,
+    runs: [{ offset: 2, bytes: 5 }],
+    omittedRuns: 0,
   })
   session.append({
     type: 'content',
     ...at(8),
-    direction: 'upload',
-    path: '/tmp/a',
+    direction: 'write',
     offset: 2,
     bytes: Buffer.from('hé'),
   })
@@ -134,18 +134,17 @@ describe('a recording of shells, files and channels', () => {
         type: 'transfer',
         at: START_UNIX_MS + 7,
         commandId: 1,
-        direction: 'upload',
+        direction: 'write',
         path: '/tmp/\u202ea',
         bytes: 5,
         sha256: 'ab'.repeat(32),
-        isComplete: false,
+        runs: [{ offset: 2, bytes: 5 }],
       },
       {
         type: 'content',
         at: START_UNIX_MS + 8,
         commandId: 1,
-        direction: 'upload',
-        path: '/tmp/a',
+        direction: 'write',
         offset: 2,
         utf8: 'hé',
       },
@@ -202,9 +201,9 @@ describe('a recording of shells, files and channels', () => {
   8 output of 1 on stderr, 2 bytes
     | \\u{80}
     | 
-  9 upload of 1, 5 bytes INCOMPLETE sha256 ${'ab'.repeat(32)}
+  9 file of 1 write, 5 bytes from 2 sha256 ${'ab'.repeat(32)}
     | /tmp/\\u{202e}a
-  10 content of 1 at 2 of /tmp/a
+  10 content of 1 write at 2
     | hé`)
     expect(text).toContain('command 4 ssh-request env permitted')
   })
@@ -214,7 +213,7 @@ describe('a recording of shells, files and channels', () => {
     const session = world.recorder({ durability: 'batch' }).open(header('s1'))
     const bytes = Buffer.from('abc')
     session.append({ type: 'input', ...at(0), bytes })
-    session.append({ type: 'content', ...at(0), direction: 'download', path: 'p', offset: 0, bytes })
+    session.append({ type: 'content', ...at(0), direction: 'read', offset: 0, bytes })
     bytes.fill(0x7a)
     await session.close('done')
     expect(world.lines(NAME).map((line) => line['utf8'])).toEqual([undefined, 'abc', 'abc', undefined])

@@ -49,5 +49,6 @@ export function keptEvent(event: StreamEvent): StreamEvent {
 /** About how much longer than a plain line its line is. */
 export function sizeOfStreamEvent(event: StreamEvent): number {
   const ofBytes = 'bytes' in event && event.type !== 'transfer' ? event.bytes.length * 2 : 0
-  return ofBytes + ('text' in event ? event.text.length : 0) + ('path' in event ? event.path.length : 0)
+  const ofRuns = 'runs' in event ? event.path.length + event.runs.length * 40 : 0
+  return ofBytes + ofRuns + ('text' in event ? event.text.length : 0)
 }

@@ -95,6 +95,7 @@ async function cli(...args: string[]): Promise<{ code: number; out: string }> {
   const code = await runCli(args, 'test', {
     stdin: (async function* () {})(),
     out: async (text) => void (out += text),
+    wait: async () => undefined,
     error: (line) => void (out += `${line}\n`),
   })
   return { code, out }

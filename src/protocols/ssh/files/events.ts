@@ -1,31 +1,16 @@
-import type { CommandAnswer, Denial, Obligations, SallyportError, SftpCommand, Side } from '../../../core/index.js'
-
-/** A stretch of a file that passed without a gap. */
-export interface TransferRun {
-  readonly offset: number
-  readonly bytes: number
-}
-
-/** What of one file passed in one direction: told once, before the answer to the command that opened it. */
-export interface FileTransfer {
-  readonly direction: 'read' | 'write'
-  /** As in the command's `files`. */
-  readonly path: string
-  /** Bytes of content that passed, bytes that passed twice counted twice. */
-  readonly bytes: number
-  /**
-   * Hexadecimal digest of these bytes in the order in which they passed: that of the file where there is one run from
-   * offset 0 to its end. Undefined with record level `none`.
-   */
-  readonly sha256?: string
-  /** In the order in which they passed. */
-  readonly runs: readonly TransferRun[]
-  /** Runs beyond those listed. */
-  readonly omittedRuns: number
-}
+import type {
+  CommandAnswer,
+  Denial,
+  FileContent,
+  FileTransfer,
+  Obligations,
+  SallyportError,
+  SftpCommand,
+  Side,
+} from '../../../core/index.js'
 
 /**
- * What a file machine asks its driver to do, in order. `write` bytes, and those of `output`, are views of what `receive`
+ * What a file machine asks its driver to do, in order. `write` bytes, and those of `content`, are views of what `receive`
  * was given: see there.
  */
 export type FileChannelEvent =
@@ -38,13 +23,7 @@ export type FileChannelEvent =
    * Content of a file, only for commands permitted with record level `full`. Masked where the obligations have a masker
    * for streams, and then `offset` is where the first byte before masking was. A view: copy to keep.
    */
-  | {
-      readonly type: 'output'
-      readonly commandId: number
-      readonly channel: 'read' | 'write'
-      readonly offset: number
-      readonly bytes: Uint8Array
-    }
+  | { readonly type: 'content'; readonly commandId: number; readonly content: FileContent }
   | { readonly type: 'transfer'; readonly commandId: number; readonly transfer: FileTransfer }
   /** The machine refused something by itself, before or after a rule saw it: for the record. */
   | { readonly type: 'refused'; readonly via: string; readonly denial: Denial }

@@ -3,9 +3,17 @@ import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'nod
 import { createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import type { CommandAnswer, Denial, Obligations, SallyportError, SftpCommand, Side } from '../../../core/index.js'
+import type {
+  CommandAnswer,
+  Denial,
+  FileTransfer,
+  Obligations,
+  SallyportError,
+  SftpCommand,
+  Side,
+} from '../../../core/index.js'
 import type { Chunking } from '../../../testing/index.js'
-import type { FileChannelEvent, FileMachine, FileTransfer } from './events.js'
+import type { FileChannelEvent, FileMachine } from './events.js'
 
 /** A denial refuses, obligations permit, undefined leaves the command waiting. */
 export type Judge = (command: SftpCommand) => Denial | Obligations | undefined
@@ -17,7 +25,7 @@ export class FileHarness {
   readonly answers: { commandId: number; answer: CommandAnswer }[] = []
   readonly transfers: FileTransfer[] = []
   readonly refused: { via: string; denial: Denial }[] = []
-  readonly output: { channel: string; offset: number; bytes: Buffer }[] = []
+  readonly content: (FileContent & { readonly bytes: Buffer })[] = []
   readonly ended: Side[] = []
   readonly withdrawn: number[] = []
   closed: SallyportError | 'closed' | undefined
@@ -74,8 +82,8 @@ export class FileHarness {
       case 'transfer':
         this.transfers.push(event.transfer)
         return
-      case 'output':
-        this.output.push({ channel: event.channel, offset: event.offset, bytes: Buffer.from(event.bytes) })
+      case 'content':
+        this.content.push({ ...event.content, bytes: Buffer.from(event.content.bytes) })
         return
       case 'refused':
         this.refused.push({ via: event.via, denial: event.denial })

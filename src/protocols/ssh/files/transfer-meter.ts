@@ -1,6 +1,6 @@
 import { createHash, type Hash } from 'node:crypto'
-import type { Obligations, StreamMasker } from '../../../core/index.js'
-import type { FileChannelEvent, FileTransfer, TransferRun } from './events.js'
+import type { FileTransfer, Obligations, StreamMasker, TransferRun } from '../../../core/index.js'
+import type { FileChannelEvent } from './events.js'
 
 /** Runs that are listed: a file written front to back has one. */
 const MAX_RUNS = 64
@@ -62,13 +62,13 @@ export class TransferMeter {
     this.#offset += bytes.length
     if (this.#run !== undefined) this.#run.bytes += bytes.length
     if (!this.#isRecorded) return undefined
-    return this.#output(offset, this.#masker === undefined ? bytes : this.#masker.push(bytes))
+    return this.#content(offset, this.#masker === undefined ? bytes : this.#masker.push(bytes))
   }
 
   /** What is left for the record, and the sum of it all. */
   finish(): FileChannelEvent[] {
     const events: FileChannelEvent[] = []
-    const rest = this.#masker === undefined ? undefined : this.#output(this.#offset, this.#masker.flush())
+    const rest = this.#masker === undefined ? undefined : this.#content(this.#offset, this.#masker.flush())
     if (rest !== undefined) events.push(rest)
     const runs: readonly TransferRun[] = this.#runs.filter((run) => run.bytes > 0)
     const transfer: FileTransfer = {
@@ -83,8 +83,8 @@ export class TransferMeter {
     return events
   }
 
-  #output(offset: number, bytes: Uint8Array): FileChannelEvent | undefined {
+  #content(offset: number, bytes: Uint8Array): FileChannelEvent | undefined {
     if (bytes.length === 0) return undefined
-    return { type: 'output', commandId: this.#commandId, channel: this.#direction, offset, bytes }
+    return { type: 'content', commandId: this.#commandId, content: { direction: this.#direction, offset, bytes } }
   }
 }
