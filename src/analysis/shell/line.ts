@@ -425,6 +425,8 @@ function firstWord(expression: TestExpression): Word | undefined {
     case 'TestLogical':
       return expression.operands[0] && firstWord(expression.operands[0])
     case 'TestUnary':
+      // A word alone is tested for being there.
+      return expression.operand.pos === expression.pos ? expression.operand : undefined
     case 'TestNot':
       return undefined
     default:

@@ -18,6 +18,8 @@ const TREES = /^(?:\/|\/etc|~[^/]*|\/root|\/home|\/home\/[^/]+|\/Users\/[^/]+|\/
 export interface AccessManner {
   readonly isRecursive: boolean
   readonly isAppended: boolean
+  /** It goes on under another name. */
+  readonly isMoved: boolean
   /** The word may become several. */
   readonly mayVary: boolean
 }
@@ -53,9 +55,12 @@ export function pathHazards(
 }
 
 /** Recursively or by pattern outside of temporary directories, or what a system needs. */
-function isDestructive({ shape, isExact, path }: ResolvedPath, { isRecursive, mayVary }: AccessManner): boolean {
+function isDestructive(
+  { shape, isExact, path }: ResolvedPath,
+  { isRecursive, mayVary, isMoved }: AccessManner,
+): boolean {
   if (ESSENTIAL.test(shape)) return true
   // A variable may hold a way out of it.
   if (isTemporary(isExact ? path : shape) && !/[$`]/.test(path)) return false
-  return isRecursive || mayVary
+  return !isMoved && (isRecursive || mayVary)
 }

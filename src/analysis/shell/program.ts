@@ -44,8 +44,8 @@ export interface RunOptions {
 
 /** Where what is known about a program says what this call of it does. */
 export interface Report {
-  /** A path that is touched. Everything that follows from the path itself (credentials, disks) is seen to. */
-  file(word: WordValue, modes: readonly FileAccessMode[], isRecursive?: boolean): void
+  /** A path that is touched. Everything that follows from the path itself (credentials, disks) is seen to. Moved: it is elsewhere then. */
+  file(word: WordValue, modes: readonly FileAccessMode[], isRecursive?: boolean, isMoved?: boolean): void
   network(target: NetworkTarget): void
   hazard(...hazards: readonly ShellHazard[]): void
   privileged(): void
@@ -57,6 +57,8 @@ export interface Report {
   run(words: readonly WordValue[], wrapper: string, options?: RunOptions): void
   /** The word is a text for a shell, and this command only its wrapper. */
   script(word: WordValue, wrapper: string, options?: RunOptions): void
+  /** What options and operands are, for programs that have them in a way of their own. */
+  describe(flags: Iterable<string>, operands: readonly WordValue[]): void
   /** Where the paths of a word lead. */
   resolve(word: WordValue): readonly ResolvedPath[]
   /** It fetches from the network what it writes to its output. */

@@ -76,6 +76,10 @@ export class Runner {
     const reads = this.reads
     const fetches = this.collector.fetches
     const text = this.run(words, assignments, { ...context, input })
+    const isSent = redirects.some(
+      ({ operator, target }) => !operator.startsWith('<') && /^\/dev\/(?:tcp|udp)/.test(target.shape),
+    )
+    if (isSent && this.reads > reads) this.collector.hazards.add('exfiltration')
     return {
       ...(text === undefined ? {} : { text }),
       fetches: this.collector.fetches > fetches || (input?.fetches ?? false),
@@ -117,7 +121,10 @@ export class Runner {
       const modes: readonly FileAccessMode[] =
         operator === '<' ? ['read'] : operator === '<>' ? ['read', 'write', 'create'] : ['write', 'create']
       this.file(target, modes, false, context, operator.includes('>>'))
-      if (isInput && (descriptor ?? 0) === 0) input = { fetches: target.fetches, reads: true }
+      if (isInput && (descriptor ?? 0) === 0)
+        input = QUIET_PATH.test(target.text)
+          ? { text: '', fetches: false, reads: false }
+          : { fetches: target.fetches, reads: true }
     }
     return input
   }
@@ -195,12 +202,16 @@ export class Runner {
       !isOther &&
       !this.functions.has(word)
     const nested = commands.splice(at)
+    const { flags, operands } = reporter.described ?? {
+      flags: parsed?.flags ?? writtenFlags(rest),
+      operands: parsed?.operands ?? [],
+    }
     this.collector.command({
       program: name,
       word,
       arguments: rest.map((argument) => argument.text),
-      flags: parsed === undefined ? writtenFlags(rest) : [...parsed.flags].sort(),
-      operands: (parsed?.operands ?? []).map((operand) => operand.text),
+      flags: [...flags].sort(),
+      operands: operands.map((operand) => operand.text),
       assignments,
       wrappers: context.wrappers,
       isRemote: context.isRemote,
@@ -299,15 +310,16 @@ export class Runner {
     isRecursive: boolean,
     context: Context,
     isAppended = false,
+    isMoved = false,
   ): void {
     const { hazards } = this.collector
     if (modes.includes('read')) this.reads++
     for (const path of resolvePath(word, context.scope.places)) {
-      if (QUIET_PATH.test(path.path)) continue
+      if (QUIET_PATH.test(path.path) || path.shape.startsWith('/dev/fd/')) continue
       const isExact = path.isExact && !context.isOpen
       if (context.scope.places.length > 1) this.collector.conservative()
       this.collector.file(path.path, modes, isRecursive, isExact)
-      for (const hazard of pathHazards(path, modes, { isRecursive, isAppended, mayVary: word.mayVary }))
+      for (const hazard of pathHazards(path, modes, { isRecursive, isAppended, isMoved, mayVary: word.mayVary }))
         hazards.add(hazard)
     }
   }
@@ -372,6 +384,7 @@ class Reporter implements Report {
   isWrapper = false
   keepsCaller = false
   isConservative = false
+  described: { readonly flags: readonly string[]; readonly operands: readonly WordValue[] } | undefined
   private readonly runner: Runner
   private readonly collector: Collector
   private readonly context: Context
@@ -384,8 +397,8 @@ class Reporter implements Report {
     this.assignments = [...assignments]
   }
 
-  file(word: WordValue, modes: readonly FileAccessMode[], isRecursive = false): void {
-    this.runner.file(word, modes, isRecursive, this.context)
+  file(word: WordValue, modes: readonly FileAccessMode[], isRecursive = false, isMoved = false): void {
+    this.runner.file(word, modes, isRecursive, this.context, false, isMoved)
   }
 
   network(target: NetworkTarget): void {
@@ -419,6 +432,10 @@ class Reporter implements Report {
   script(word: WordValue, wrapper: string, options: RunOptions = {}): void {
     this.wraps(options)
     this.runner.innerText(word, wrapper, options, this.context)
+  }
+
+  describe(flags: Iterable<string>, operands: readonly WordValue[]): void {
+    this.described = { flags: [...new Set(flags)], operands }
   }
 
   resolve(word: WordValue): readonly ResolvedPath[] {

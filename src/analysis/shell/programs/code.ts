@@ -225,6 +225,10 @@ function tar(call: Call, report: Report): void {
       break
     }
   }
+  report.describe(
+    [...flags].map((flag) => TAR[flag] ?? flag),
+    operands,
+  )
   const has = (...names: readonly string[]): boolean => names.some((name) => flags.has(name))
   const creates = has('c', 'create', 'r', 'append', 'u', 'update')
   const extracts = has('x', 'extract', 'get')
@@ -244,6 +248,28 @@ function tar(call: Call, report: Report): void {
     report.file(directory ?? knownWord('.'), ['write', 'create'], true)
     if (has('P', 'absolute-names')) report.file(knownWord('/'), ['write', 'create'], true)
   }
+}
+
+const TAR: Readonly<Record<string, string>> = {
+  c: 'create',
+  x: 'extract',
+  t: 'list',
+  r: 'append',
+  u: 'update',
+  f: 'file',
+  C: 'directory',
+  v: 'verbose',
+  z: 'gzip',
+  j: 'bzip2',
+  J: 'xz',
+  p: 'preserve-permissions',
+  P: 'absolute-names',
+  T: 'files-from',
+  X: 'exclude-from',
+  I: 'use-compress-program',
+  k: 'keep-old-files',
+  h: 'dereference',
+  get: 'extract',
 }
 
 const PYTHON = 'c= module|m= version|V verbose|v B d E i I O q s S u W= X= x b h'
@@ -346,7 +372,13 @@ export const CODE: ProgramTable = {
   ),
   ...programs(
     'java javac jar',
-    program({ style: 'long', options: 'jar=@execute cp= classpath= version', hazards: ['unseen-code'] }),
+    program({
+      style: 'long',
+      options: 'jar=@execute cp= classpath= version',
+      inspect: (call, report) => {
+        if (!call.has('version')) report.hazard('unseen-code')
+      },
+    }),
   ),
   ...programs(
     'gdb lldb',

@@ -45,7 +45,7 @@ function kubectl(call: Call, report: Report): void {
   )
     report.hazard('privilege-change')
   if (names.some((name) => /^--as(?:-group)?(?:=|$)/.test(name))) report.privileged()
-  fileValues(words, report)
+  if (/^(?:apply|create|delete|replace|patch|diff|set|edit)$/.test(verb.text)) fileValues(words, report)
 }
 
 /** Without `--` the first operand is the container or pod. */

@@ -1,4 +1,5 @@
 import { type Call, type ProgramTable, program, programs, type Report } from '../program.js'
+import { isCredentialPath } from '../sensitive-paths.js'
 import { ANY, knownWord, type WordValue } from '../word-value.js'
 
 const TARGET = 'target-directory|t=@write no-target-directory|T'
@@ -12,7 +13,7 @@ function copies(sources: readonly ('read' | 'delete')[]) {
     const list = target === undefined ? call.operands.slice(0, -1) : call.operands
     for (const source of list) {
       // Moved away is not lost, unless to a place where nothing stays.
-      if (sources.includes('delete')) report.file(source, ['read', 'write'], isRecursive)
+      if (sources.includes('delete')) report.file(source, ['read', 'delete'], isRecursive, true)
       else report.file(source, ['read'], isRecursive)
     }
     const last = target ?? (call.operands.length > 1 ? call.operands.at(-1) : undefined)
@@ -80,10 +81,19 @@ function find(call: Call, report: Report): void {
     const shape = start.text.endsWith('/') ? start.shape : `${start.shape}/`
     return { ...start, text: `${start.text.replace(/\/$/, '')}/{}`, shape: shape + ANY, isKnown: false, mayVary: true }
   })
+  const names: string[] = []
   for (; index < words.length; index++) {
     const word = words[index]
     if (word === undefined) break
+    if (/^-[a-z]/.test(word.text)) names.push(word.text.slice(1))
     if (!word.isKnown) report.conservative()
+    if (
+      /^-i?(?:name|path|wholename|regex)$/.test(word.text) &&
+      words.some(({ text }) => /^-(?:exec|ok|delete)/.test(text))
+    ) {
+      const pattern = words[index + 1]?.text.replace(/\*/g, ANY) ?? ''
+      if (isCredentialPath(pattern)) report.hazard('credential-file')
+    }
     if (word.text === '-delete') for (const path of below) report.file(path, ['delete'], true)
     else if (/^-f(?:print|print0|ls|printf)$/.test(word.text)) {
       const file = words[++index]
@@ -105,6 +115,7 @@ function find(call: Call, report: Report): void {
       }
     }
   }
+  report.describe(names, starts)
 }
 
 /** `{}` in a word, as find and xargs replace it. */

@@ -9,7 +9,7 @@ function attached(word: WordValue, report: Report): boolean {
   const match = /^(?:[^=@]*=)?[@<]/.exec(knownPrefix(word))
   if (match === null) {
     // What a command says, or what nobody knows, goes out.
-    if (word.isOutput) report.hazard('exfiltration')
+    if (!word.isKnown) report.hazard('exfiltration')
     return false
   }
   const file = wordFrom(word, match[0].length)
@@ -26,7 +26,7 @@ function curl(call: Call, report: Report): void {
     if (url.isOutput) report.hazard('exfiltration')
   }
   for (const { spec, word } of call.values) {
-    if (/^(?:data|data-binary|data-urlencode|data-ascii|form|json|header|cookie|url-query)$/.test(spec.name)) {
+    if (/^(?:data|data-binary|data-urlencode|data-ascii|form|json|url-query)$/.test(spec.name)) {
       const isSent = attached(word, report)
       if (isSent || call.input?.reads !== true) continue
       if (/^@-|=@-/.test(word.text)) report.hazard('exfiltration')
@@ -140,7 +140,8 @@ function copiesRemotely(call: Call, report: Report, isRecursive: boolean): void 
 
 function openssl(call: Call, report: Report): void {
   const [verb, ...words] = call.words
-  const { values, flags } = parseOptions(words, OPENSSL, 'long')
+  const { values, flags, operands } = parseOptions(words, OPENSSL, 'long')
+  report.describe(flags, verb === undefined ? [] : [verb, ...operands])
   for (const { spec, word } of values) {
     if (spec.role === 'read') report.file(word, ['read'])
     if (spec.role === 'write') report.file(word, ['write', 'create'])

@@ -11,7 +11,11 @@ function shell(call: Call, report: Report): void {
     const word = call.words[index]
     if (word === undefined) break
     const prefix = knownPrefix(word)
-    if (!word.isKnown && prefix === '') return report.unknown('the options of a shell')
+    if (!word.isKnown && prefix === '') {
+      if (takesText) break
+      if (word.fetches) report.hazard('download-and-run')
+      return report.unknown('the options of a shell')
+    }
     if (prefix === '--' || prefix === '-') {
       index++
       break

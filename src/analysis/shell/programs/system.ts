@@ -238,7 +238,7 @@ export const SYSTEM: ProgramTable = {
     }),
   ),
   ip: program({
-    style: 'posix',
+    style: 'long',
     options:
       'json|j pretty|p brief|br oneline|o details|d statistics|s family|f= 4 6 color|c netns|n= a all b batch= human',
     inspect: (call, report) => {
@@ -246,7 +246,10 @@ export const SYSTEM: ProgramTable = {
       const at = words.findIndex(({ text }) => text === 'exec')
       if (/^netns?$/.test(words[0]?.text ?? '') && at > 0) {
         report.privileged()
-        return report.run(words.slice(at + 2), 'ip netns exec', { keepsCaller: false, isPrivileged: true })
+        return report.run(call.words.slice(call.words.findIndex(({ text }) => text === 'exec') + 2), 'ip netns exec', {
+          keepsCaller: false,
+          isPrivileged: true,
+        })
       }
       if (words.slice(1).some(({ text }) => /^(?:add|del|delete|set|flush|change|replace|a?pp?end)$/.test(text)))
         report.hazard('firewall')
@@ -266,7 +269,7 @@ export const SYSTEM: ProgramTable = {
     'ps top htop free uptime who w whoami id groups hostname uname arch nproc lscpu lsblk lspci lsusb lsmod lsof ss netstat vmstat iostat mpstat sar pidstat pgrep pidof pstree last lastb lastlog finger getent locale localectl timedatectl hostnamectl loginctl printenv tty stty which whereis type env-print lsb_release blkid findmnt getconf pmap lsns lslocks lsattr getfacl ltrace-print ulimit sensors dmidecode ntpq chronyc resolvectl systemd-analyze systemd-cgls systemd-cgtop coredumpctl man info help apropos whatis tldr cowsay fortune figlet',
     program({
       options:
-        'a A e f|full F l L u= U= p= o= C= t= n= x h H m g s k c i w r d v V b= S= N q z help version sort= no-headers',
+        'a A e f|full F l L u U p o C t n x h H m g s k c i w r d v V b S N q z B E I j J K M O P R T W X Z help version sort= no-headers',
       inspect: (call, report) => {
         const sets = call.operands.some(({ text }) => /^set-|^(?:terminate|kill)-/.test(text))
         if (sets && /ctl$/.test(call.program)) report.hazard('privilege-change')

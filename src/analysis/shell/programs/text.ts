@@ -126,10 +126,17 @@ export const TEXT: ProgramTable = {
     }),
   ),
   ...programs(
-    'wc sum cksum md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum',
+    'wc',
     program({
       options:
         'bytes|c chars|m lines|l max-line-length|L words|w files0-from=@read binary|b check tag text|t quiet status strict warn zero|z algorithm|a= total=',
+      operands: 'read',
+    }),
+  ),
+  ...programs(
+    'sum cksum md5sum sha1sum sha224sum sha256sum sha384sum sha512sum b2sum shasum',
+    program({
+      options: 'binary|b check|c tag text|t quiet status strict warn|w zero|z ignore-missing algorithm|a= length|l=',
       operands: 'read',
     }),
   ),
@@ -152,14 +159,39 @@ export const TEXT: ProgramTable = {
       'bytes|b= characters|c= delimiter|d= fields|f= n complement only-delimited|s output-delimiter= zero-terminated|z',
     operands: 'read',
   }),
+  paste: program({ options: 'delimiters|d= serial|s zero-terminated|z', operands: 'read' }),
+  join: program({
+    options: '1= 2= a= e= i ignore-case j= o= t= v= check-order nocheck-order header zero-terminated|z',
+    operands: 'read',
+  }),
+  comm: program({
+    options: '1 2 3 check-order nocheck-order output-delimiter= total zero-terminated|z',
+    operands: 'read',
+  }),
+  column: program({
+    options: 'table|t separator|s= output-separator|o= columns|c= table-columns|N= json|J table-right|R= fillrows|x',
+    operands: 'read',
+  }),
   ...programs(
-    'paste join comm fold fmt pr expand unexpand rev column strings od xxd hexdump hd base64 base32 basenc iconv nroff',
-    program({
-      options:
-        'delimiters|d= serial|s zero-terminated|z i o=@write output=@write table|t separator|S= 1 2 3 a= e= j= v= n= N= A= t= c= l= w=? wrap= decode D width= p r C x b u from-code|f= to-code= g ignore-garbage bytes=',
-      operands: 'read',
-    }),
+    'fold fmt pr expand unexpand rev',
+    program({ options: 'bytes|b spaces|s width|w= goal|g= tabs|t= initial|i', operands: 'read' }),
   ),
+  strings: program({ options: 'all|a bytes|n= radix|t= encoding|e= print-file-name|f', operands: 'read' }),
+  od: program({
+    options:
+      'address-radix|A= skip-bytes|j= read-bytes|N= strings|S=? format|t= output-duplicates|v width|w=? a b c d f i l o s x',
+    operands: 'read',
+  }),
+  ...programs('hexdump hd', program({ options: 'canonical|C n= s= e= f=@read v b c d o x', operands: 'read' })),
+  xxd: program({
+    options: 'a b c= e g= i l= p|ps|plain r|revert s= u E o=',
+    inspect: (call, report) => {
+      const [input, output] = call.operands
+      if (input !== undefined && input.text !== '-') report.file(input, ['read'])
+      if (output !== undefined) report.file(output, ['write', 'create'])
+    },
+  }),
+  iconv: program({ options: 'from-code|f= to-code|t= output|o=@write list|l c silent|s', operands: 'read' }),
   ...programs(
     'tr seq expr factor date cal bc dc yes numfmt shuf tput clear reset',
     program({
@@ -206,6 +238,10 @@ export const TEXT: ProgramTable = {
         'quiet|silent|n debug expression|e= file|f=@read in-place|i=? line-length|l= posix regexp-extended|E|r separate|s sandbox unbuffered|u null-data|z follow-symlinks',
       inspect: sed,
     }),
+  ),
+  ...programs(
+    'base64 base32 basenc',
+    program({ options: 'decode|d|D ignore-garbage|i wrap|w= base64 base32 base16 z85', operands: 'read' }),
   ),
   jq: program({
     options:

@@ -1,0 +1,38 @@
+import type { ShellFacts, ShellSimpleCommand } from '../../core/index.js'
+
+/** The facts of a line on one line, for tables of expectations: only what is not the usual is said. */
+export function summarizeShell(facts: ShellFacts): string {
+  const parts = [facts.certainty, ...facts.commands.map(commandSummary)]
+  if (facts.files.length > 0) {
+    parts.push(
+      facts.files
+        .map(({ path, modes, isRecursive, isExact }) => {
+          return `${modes.join('+')}${isRecursive ? '/r' : ''}:${path}${isExact ? '' : '?'}`
+        })
+        .join(' '),
+    )
+  }
+  if (facts.network.length > 0) {
+    parts.push(
+      facts.network
+        .map(({ host, port, direction }) => `${direction}=${host ?? '?'}${port === undefined ? '' : `:${port}`}`)
+        .join(' '),
+    )
+  }
+  if (facts.isPrivileged) parts.push('PRIVILEGED')
+  if (facts.hazards.length > 0) parts.push(`! ${facts.hazards.join(' ')}`)
+  return parts.join(' | ').replaceAll('\n', '⏎')
+}
+
+function commandSummary(command: ShellSimpleCommand): string {
+  const { program, word, flags, operands, assignments, wrappers, isRemote, certainty } = command
+  return [
+    ...assignments.map(({ name, value }) => `${name}=${value ?? '?'}`),
+    wrappers.map((wrapper) => `${wrapper} > `).join('') +
+      (program === undefined ? `UNKNOWN ${word}` : program) +
+      (certainty === 'conservative' ? '~' : '') +
+      (isRemote ? '@' : '') +
+      (flags.length > 0 ? `{${flags.join(',')}}` : ''),
+    ...operands.map((operand) => JSON.stringify(operand).slice(1, -1)),
+  ].join(' ')
+}
