@@ -3,16 +3,17 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createMemoryBroker } from '../../src/approval/index.js'
-import { type Resource, Secret, type ShellAnalyzer, type Subject } from '../../src/core/index.js'
+import { type Resource, Secret, type Subject } from '../../src/core/index.js'
+import { createShellAnalyzer } from '../../src/analysis/shell/index.js'
+import {
+  type HostKeys,
+  pinnedHostKeys,
+  type SshCredentialProvider,
+  staticSshCredentials,
+} from '../../src/credentials/ssh/index.js'
 import { createEnforcer, type Enforcer, type EnforcerOptions } from '../../src/enforcement/index.js'
 import { system } from '../../src/gateway/index.js'
-import {
-  createSshGateway,
-  type SshCredentialProvider,
-  type SshGateway,
-  type SshGatewayLimits,
-  type SshHostKeyCheck,
-} from '../../src/gateway/ssh/index.js'
+import { createSshGateway, type SshGateway, type SshGatewayLimits } from '../../src/gateway/ssh/index.js'
 import { authorizedKeys, createSshIdentity, type SshIdentity, sshTrust } from '../../src/identity/ssh/index.js'
 import { createMasking } from '../../src/masking/index.js'
 import { createPolicy, type Rule } from '../../src/policy/index.js'
@@ -27,9 +28,8 @@ export interface TestSshGatewayOptions {
   /** Default: everything is allowed, nothing masked. */
   readonly rules?: readonly Rule[]
   readonly identity?: SshIdentity
-  readonly shellAnalyzer?: ShellAnalyzer
   readonly credentials?: SshCredentialProvider
-  readonly hostKey?: SshHostKeyCheck
+  readonly hostKeys?: HostKeys
   readonly limits?: SshGatewayLimits
   readonly store?: RecordStore
   readonly durability?: Durability
@@ -90,6 +90,7 @@ export async function startSshGateway(options: TestSshGatewayOptions): Promise<T
     masking: createMasking({ key: new Secret(new Uint8Array(32).fill(7)) }),
     broker,
     analyzers: {},
+    shellAnalyzer: createShellAnalyzer(),
     ...(options.isRecording === false
       ? {}
       : { recorder: createRecorder({ ...system, store, durability: options.durability ?? 'batch' }) }),
@@ -101,16 +102,17 @@ export async function startSshGateway(options: TestSshGatewayOptions): Promise<T
       {
         resource,
         target: { host: server.host, port: server.port },
-        credentials: options.credentials ?? {
-          lease: () => ({ credentials: { user: server.user, privateKey: new Secret(server.privateKey) } }),
-        },
-        hostKey: options.hostKey ?? ((key) => server.hostKey.equals(key)),
+        credentials:
+          options.credentials ??
+          staticSshCredentials({
+            web: { method: 'key', user: server.user, privateKey: new Secret(server.privateKey) },
+          }),
+        hostKeys: options.hostKeys ?? pinnedHostKeys([server.hostKeyLine]),
       },
     ],
     enforcer,
     identity: options.identity ?? keysOf(keyFile),
     hostKeys: [new Secret(readFileSync(join(folder, 'host'), 'utf8'))],
-    shellAnalyzer: options.shellAnalyzer ?? UNKNOWING_ANALYZER,
     ...(options.limits === undefined ? {} : { limits: options.limits }),
   })
   const [address] = await gateway.listen()
@@ -183,16 +185,4 @@ export async function finished(child: ChildProcessWithoutNullStreams, input?: st
 function keysOf(keyFile: string): SshIdentity {
   const keys = authorizedKeys([{ user: 'alice', subject: ALICE, keys: readFileSync(`${keyFile}.pub`, 'utf8') }])
   return createSshIdentity({ trust: () => sshTrust({ authorizedKeys: keys }), clock: system.clock })
-}
-
-/** For tests that decide by text. */
-const UNKNOWING_ANALYZER: ShellAnalyzer = {
-  analyze: () => ({
-    certainty: 'conservative',
-    commands: [],
-    files: [],
-    network: [],
-    isPrivileged: false,
-    hazards: [],
-  }),
 }

@@ -37,11 +37,15 @@ export const SSH_ALGORITHMS = {
   compress: ['none'],
 } as const satisfies Algorithms
 
-/** The same list as ssh2 takes it. */
-export function sshAlgorithms(): Algorithms {
+/**
+ * The same list as ssh2 takes it.
+ *
+ * @param hostKeys what is taken of host key algorithms; default all of the list
+ */
+export function sshAlgorithms(hostKeys: readonly string[] = SSH_ALGORITHMS.serverHostKey): Algorithms {
   return {
     kex: [...SSH_ALGORITHMS.kex],
-    serverHostKey: [...SSH_ALGORITHMS.serverHostKey],
+    serverHostKey: SSH_ALGORITHMS.serverHostKey.filter((name) => hostKeys.includes(name)),
     cipher: [...SSH_ALGORITHMS.cipher],
     hmac: [...SSH_ALGORITHMS.hmac],
     compress: [...SSH_ALGORITHMS.compress],

@@ -7,15 +7,7 @@ import type {
   KeyboardAuthContext,
   PublicKeyAuthContext,
 } from 'ssh2'
-import {
-  type Clock,
-  type Denial,
-  type Resource,
-  SallyportError,
-  type Schedule,
-  Secret,
-  type ShellAnalyzer,
-} from '../../core/index.js'
+import { type Clock, type Denial, type Resource, SallyportError, type Schedule, Secret } from '../../core/index.js'
 import {
   attemptOfSsh2,
   type SshAdmission,
@@ -26,16 +18,11 @@ import {
 } from '../../identity/ssh/index.js'
 import { SshConnection } from '../../protocols/ssh/index.js'
 import type { SessionOpener } from '../../streams/guarded-stream.js'
+import type { SshCredentialLease } from '../../credentials/ssh/index.js'
 import { SshSessionDriver } from './session-driver.js'
 import { protocolOf, type Ssh2Module } from './ssh2.js'
 import { SshTransport } from './transport.js'
-import type {
-  SshConnectionInfo,
-  SshCredentialLease,
-  SshGatewayEvents,
-  SshGatewayLimits,
-  SshResourceOptions,
-} from './types.js'
+import type { SshConnectionInfo, SshGatewayEvents, SshGatewayLimits, SshResourceOptions } from './types.js'
 import { Upstream } from './upstream.js'
 
 export interface SshGatewayConnectionOptions {
@@ -46,7 +33,6 @@ export interface SshGatewayConnectionOptions {
   readonly clientAddress: string
   readonly identity: SshIdentity
   readonly enforcer: SessionOpener
-  readonly shellAnalyzer: ShellAnalyzer
   readonly limits: SshGatewayLimits
   readonly clock: Clock
   readonly schedule: Schedule
@@ -200,7 +186,7 @@ export class SshGatewayConnection {
   }
 
   async #admit(context: AuthContext, admission: SshAdmission): Promise<void> {
-    const { enforcer, clientAddress, limits, schedule, events, shellAnalyzer } = this.#options
+    const { enforcer, clientAddress, limits, schedule, events } = this.#options
     const transport = this.#transport
     const entry = this.#options.resource(admission.target)
     if (transport === undefined) return
@@ -226,7 +212,7 @@ export class SshGatewayConnection {
     this.#cancelLoginTimer()
     for (const { expiresAtUnixMs } of admission.keys) this.#expireBy(expiresAtUnixMs)
     const driver = new SshSessionDriver({
-      connection: new SshConnection({ shellAnalyzer, limits }),
+      connection: new SshConnection({ shellAnalyzer: session.shellAnalyzer, limits }),
       session,
       downstream: transport,
       schedule,
@@ -251,13 +237,15 @@ export class SshGatewayConnection {
 
   async #connect(entry: SshResourceOptions, driver: SshSessionDriver, subject: SshAdmission['subject']): Promise<void> {
     const { ssh2, ident } = this.#options
-    const { resource, target, hostKey } = entry
+    const { resource, target, hostKeys } = entry
     let lease: SshCredentialLease
     try {
-      lease = await entry.credentials.lease({ subject, resource })
+      lease = await entry.credentials.lease({ subject, resource, clientAddress: this.#options.clientAddress })
     } catch (cause) {
       driver.upstreamFailed(
-        new SallyportError('upstream_authentication_failed', 'there is no credential for the target', { cause }),
+        cause instanceof SallyportError
+          ? cause
+          : new SallyportError('upstream_authentication_failed', 'there is no credential for the target', { cause }),
       )
       return
     }
@@ -272,7 +260,7 @@ export class SshGatewayConnection {
       ssh2,
       ident,
       target,
-      hostKey,
+      hostKeys,
       credentials: lease.credentials,
       ready: (transport) => {
         isReady = true

@@ -29,7 +29,7 @@ const NEVER_MS = 2_147_483_647
  *
  * @throws SallyportError `invalid_option`
  * @example
- * const gateway = createSshGateway({ listeners: [{ port: 2222 }], resources: [web], enforcer, identity, hostKeys, shellAnalyzer })
+ * const gateway = createSshGateway({ listeners: [{ port: 2222 }], resources: [web], enforcer, identity, hostKeys })
  * await gateway.listen()
  * // ssh -p 2222 alice+web@localhost
  */
@@ -140,7 +140,7 @@ export class SshGateway {
       socket.destroy()
       return
     }
-    const { identity, enforcer, shellAnalyzer, limits = {} } = this.#options
+    const { identity, enforcer, limits = {} } = this.#options
     const connection = new SshGatewayConnection({
       id: this.#nextId++,
       socket,
@@ -149,7 +149,6 @@ export class SshGateway {
       clientAddress: address,
       identity,
       enforcer,
-      shellAnalyzer,
       limits,
       clock: this.#clock,
       schedule: this.#schedule,

@@ -28,7 +28,7 @@ export interface Ssh2Protocol {
     readonly write: {
       readonly allocStart: number
       alloc(bytes: number): Buffer
-      finalize(packet: Buffer): Buffer
+      finalize: (packet: Buffer, isForced?: boolean) => Buffer
     }
   }
   disconnect(reason: number): void

@@ -10,12 +10,12 @@ import type {
   Secret,
   Subject,
 } from '../../core/index.js'
+import type { HostKeys, SshCredentialProvider } from '../../credentials/ssh/index.js'
 import type { Judgement, Session } from '../../enforcement/types.js'
 import type { SshIdentity } from '../../identity/ssh/index.js'
 import type { SshLimits } from '../../protocols/ssh/index.js'
 import type { SessionOpener } from '../../streams/guarded-stream.js'
 import type { GatewayLogger } from '../types.js'
-import type { ShellAnalyzer } from '../../core/index.js'
 
 export interface SshTarget {
   readonly host: string
@@ -24,39 +24,12 @@ export interface SshTarget {
   readonly connectTimeoutMs?: number
 }
 
-/** What the target wants to see. Goes upstream only, and only once its host key is verified. */
-export interface SshUpstreamCredentials {
-  readonly user: string
-  readonly password?: Secret<string>
-  /** In any format that OpenSSH writes. */
-  readonly privateKey?: Secret<string>
-  readonly passphrase?: Secret<string>
-}
-
-export interface SshCredentialLease {
-  readonly credentials: SshUpstreamCredentials
-  /** The session ends by then. Undefined: no end. */
-  readonly expiresAtUnixMs?: number
-  /** Called once when the session has ended. */
-  release?(): void | Promise<void>
-}
-
-/** Whatever it throws or rejects with refuses the session. */
-export interface SshCredentialProvider {
-  lease(request: {
-    readonly subject: Subject
-    readonly resource: Resource
-  }): SshCredentialLease | Promise<SshCredentialLease>
-}
-
-/** Whether this is the host key of the target. */
-export type SshHostKeyCheck = (key: Uint8Array, target: SshTarget) => boolean | Promise<boolean>
-
 export interface SshResourceOptions {
   readonly resource: Resource
   readonly target: SshTarget
   readonly credentials: SshCredentialProvider
-  readonly hostKey: SshHostKeyCheck
+  /** Judged before anything secret is sent. */
+  readonly hostKeys: HostKeys
 }
 
 export interface SshListenerOptions {
@@ -95,8 +68,6 @@ export interface SshGatewayOptions {
   readonly identity: SshIdentity
   /** Private keys by which clients know the gateway, one per type, in any format that OpenSSH writes. */
   readonly hostKeys: readonly Secret<string>[]
-  /** What command lines would do. */
-  readonly shellAnalyzer: ShellAnalyzer
   readonly limits?: SshGatewayLimits
   /** Default: silence. */
   readonly logger?: GatewayLogger

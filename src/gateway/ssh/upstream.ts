@@ -1,17 +1,19 @@
 import { connect as connectTcp, type Socket } from 'node:net'
 import type { AnyAuthMethod, Client } from 'ssh2'
 import { SallyportError } from '../../core/index.js'
+import { hostKeyError, type HostKeys, type SshCredentials } from '../../credentials/ssh/index.js'
 import { sshAlgorithms } from './algorithms.js'
 import { protocolOf, type Ssh2Module } from './ssh2.js'
 import { SshTransport } from './transport.js'
-import type { SshHostKeyCheck, SshTarget, SshUpstreamCredentials } from './types.js'
+import type { SshTarget } from './types.js'
+import { authMethods, mendRequests } from './upstream-auth.js'
 
 export interface UpstreamOptions {
   readonly ssh2: Ssh2Module
   readonly ident: string
   readonly target: SshTarget
-  readonly credentials: SshUpstreamCredentials
-  readonly hostKey: SshHostKeyCheck
+  readonly credentials: SshCredentials
+  readonly hostKeys: HostKeys
   /** In the same turn as the target's own word: its next message may follow at once. */
   ready(transport: SshTransport): void
   /** Once: before `ready` it was not reached, afterwards it is gone. */
@@ -48,52 +50,58 @@ export class Upstream {
   }
 
   #login(timeoutMs: number): void {
-    const { ssh2, ident, target, credentials, hostKey } = this.#options
+    const { ssh2, ident, target, credentials, hostKeys } = this.#options
     const client = new ssh2.Client()
     this.#client = client
-    let isVerified = false
-    client.on('error', (cause: Error & { readonly level?: string }) => {
-      const { failure } = this.#transport ?? {}
-      if (failure !== undefined) return this.#close(failure)
-      if (cause.level === 'client-authentication') {
-        return this.#fail('upstream_authentication_failed', "the target did not accept the gateway's credential", cause)
-      }
-      this.#fail(
-        'upstream_unavailable',
-        this.#isReady ? 'the connection to the target failed' : 'the target could not be logged in to',
-        cause,
-      )
-    })
+    client.on('error', (cause: Error & { readonly level?: string }) => this.#failed(cause))
     client.on('close', () => this.#close(this.#isReady ? undefined : unavailable('the target closed the connection')))
     client.on('ready', () => {
       const transport = this.#transport
       if (this.#isReady || this.#isClosed || transport === undefined) return
+      stopMending()
       this.#isReady = true
       this.#options.ready(transport)
     })
-    const methods = authMethods(credentials, () => isVerified)
+    let methods: AnyAuthMethod[] | undefined
     client.connect({
       sock: this.#socket,
       ident,
       username: credentials.user,
-      algorithms: sshAlgorithms(),
+      algorithms: sshAlgorithms(hostKeys.algorithms(target.host, target.port)),
       readyTimeout: timeoutMs,
       keepaliveInterval: 0,
-      hostVerifier: (key: Buffer, verify: (isValid: boolean) => void) => {
-        const settle = (isValid: boolean): void => {
-          isVerified = isValid
-          if (!isValid)
-            this.#fail('upstream_authentication_failed', "the target's host key is not the one it should have")
-          verify(isValid)
+      hostVerifier: (key: Buffer): boolean => {
+        try {
+          const verdict = hostKeys.judge({ host: target.host, port: target.port, key })
+          if (verdict.isTrusted) {
+            methods = authMethods(ssh2, credentials)
+            return true
+          }
+          this.#close(hostKeyError(verdict))
+        } catch (cause) {
+          // Fails closed: a check that throws has verified nothing.
+          this.#close(asFailure(cause))
         }
-        void checkHostKey(hostKey, key, target).then(settle)
+        return false
       },
-      authHandler: (_left, _isPartial, next) => {
-        const method = methods.shift()
-        next(method ?? (false as unknown as AnyAuthMethod))
-      },
+      // INVARIANT: there is no method, and so no secret, before the host key is verified.
+      authHandler: (_left, _isPartial, next) => next(methods?.shift() ?? (false as unknown as AnyAuthMethod)),
     })
-    this.#transport = new SshTransport('upstream', this.#socket, protocolOf(client))
+    const protocol = protocolOf(client)
+    const stopMending = mendRequests(protocol)
+    this.#transport = new SshTransport('upstream', this.#socket, protocol)
+  }
+
+  #failed(cause: Error & { readonly level?: string }): void {
+    const { failure } = this.#transport ?? {}
+    if (failure !== undefined) return this.#close(failure)
+    if (cause.level === 'client-authentication') {
+      this.#fail('upstream_authentication_failed', "the target did not accept the gateway's credential", cause)
+    } else if (this.#isReady) {
+      this.#fail('upstream_unavailable', 'the connection to the target failed', cause)
+    } else {
+      this.#fail('upstream_unavailable', 'the target could not be logged in to', cause)
+    }
   }
 
   #fail(code: 'upstream_unavailable' | 'upstream_authentication_failed', message: string, cause?: unknown): void {
@@ -117,43 +125,11 @@ export class Upstream {
   }
 }
 
-/** Fails closed: a check that throws has verified nothing. */
-async function checkHostKey(check: SshHostKeyCheck, key: Uint8Array, target: SshTarget): Promise<boolean> {
-  try {
-    return (await check(key, target)) === true
-  } catch {
-    return false
-  }
-}
-
-/** INVARIANT: no secret is offered before the host key is verified. */
-function authMethods(credentials: SshUpstreamCredentials, isVerified: () => boolean): AnyAuthMethod[] {
-  const { user: username, password, privateKey, passphrase } = credentials
-  const methods: AnyAuthMethod[] = []
-  if (privateKey !== undefined) {
-    methods.push({
-      type: 'publickey',
-      username,
-      key: privateKey.expose(),
-      ...(passphrase === undefined ? {} : { passphrase: passphrase.expose() }),
-    })
-  }
-  if (password !== undefined) {
-    methods.push({ type: 'password', username, password: password.expose() })
-    methods.push({
-      type: 'keyboard-interactive',
-      username,
-      prompt: (_name, _instructions, _lang, prompts, finish) => {
-        // One hidden prompt is one for the password; any other question is not ours to answer.
-        const isPassword = isVerified() && prompts.length === 1 && prompts[0]?.echo !== true
-        finish(isPassword ? [password.expose()] : [])
-      },
-    })
-  }
-  if (methods.length === 0) methods.push({ type: 'none', username })
-  return methods
-}
-
 function unavailable(message: string): SallyportError {
   return new SallyportError('upstream_unavailable', message)
+}
+
+function asFailure(cause: unknown): SallyportError {
+  if (cause instanceof SallyportError) return cause
+  return new SallyportError('upstream_authentication_failed', 'the target could not be logged in to', { cause })
 }
