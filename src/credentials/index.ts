@@ -1,3 +1,31 @@
 export type { CredentialLease, CredentialProvider, CredentialRequest } from './types.js'
 export { staticCredentials } from './static.js'
 export { environmentCredentials } from './environment.js'
+export {
+  bareSignature,
+  certificateLogin,
+  ed25519KeyFrom,
+  hostKeyError,
+  issuedSshCertificates,
+  issueUserCertificate,
+  knownHosts,
+  mendCertificateRequest,
+  pinnedHostKeys,
+  readSshPrivateKey,
+  staticSshCredentials,
+  writeOpenSshKey,
+  type CertificateLogin,
+  type HostKeyRefusal,
+  type HostKeys,
+  type HostKeyVerdict,
+  type IssuedSshCertificatesOptions,
+  type IssuedUserCertificate,
+  type ShownHostKey,
+  type SshCertificatePermission,
+  type SshCredentialLease,
+  type SshCredentialProvider,
+  type SshCredentialRequest,
+  type SshCredentials,
+  type SshPrivateKey,
+  type UserCertificateOptions,
+} from './ssh/index.js'

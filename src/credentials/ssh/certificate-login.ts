@@ -1,9 +1,11 @@
+import type { KeyObject } from 'node:crypto'
 import {
   certifiedKeyType,
   decodeSshCertificate,
   isSshSignatureAlgorithm,
   SallyportError,
   signatureAlgorithmsOf,
+  signSsh,
   SshReader,
   SshWriter,
   type SshSignatureAlgorithm,
@@ -34,6 +36,18 @@ export function certificateLogin(certificate: Uint8Array): CertificateLogin {
   const signatureAlgorithm = signatureAlgorithmsOf(key.type)[0] as SshSignatureAlgorithm
   const algorithm = key.type === 'ssh-rsa' ? `${signatureAlgorithm}${SUFFIX}` : type
   return { algorithm, signatureAlgorithm, blob: certificate }
+}
+
+/**
+ * The signature of a request, without the name of its algorithm: for clients that put one before it themselves.
+ *
+ * @param key the private key of the certificate
+ */
+export function bareSignature(key: KeyObject, login: CertificateLogin, data: Uint8Array): Uint8Array {
+  const whole = signSsh(key, data, login.signatureAlgorithm)
+  const reader = new SshReader(whole, { message: 'signature', code: 'internal' })
+  reader.string()
+  return reader.string()
 }
 
 /**

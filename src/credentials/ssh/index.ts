@@ -19,4 +19,4 @@ export {
   type UserCertificateOptions,
 } from './issue-certificate.js'
 export { issuedSshCertificates, staticSshCredentials, type IssuedSshCertificatesOptions } from './providers.js'
-export { certificateLogin, mendCertificateRequest, type CertificateLogin } from './certificate-login.js'
+export { bareSignature, certificateLogin, mendCertificateRequest, type CertificateLogin } from './certificate-login.js'

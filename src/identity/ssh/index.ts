@@ -4,6 +4,7 @@ export type { SshKeyOptions, SshPermissions } from './key-options.js'
 export type { AddressTest } from './addresses.js'
 export type { SshUserAuthority, TrustedAuthority } from './certificate-trust.js'
 export { sshRevocations, type RevokedCertificates, type SshRevocationList, type SshRevocations } from './revocations.js'
+export { decodeKrl } from './krl.js'
 export { judgePublicKey, sshTrust, type SshKeyAttempt, type SshTrust, type SshTrustOptions } from './public-key.js'
 export { attemptOfSsh2, type Ssh2KeyContext } from './ssh2-attempt.js'
 export type {
