@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import type {
   CommandAnswer,
   Denial,
+  FileContent,
   FileTransfer,
   Obligations,
   SallyportError,

@@ -333,8 +333,8 @@ export class ScpMachine implements FileMachine {
     current.left -= end - start
     reader.position = end
     this.#toReceiver.forward(reader.bytes, start, end)
-    const output = current.meter?.push(reader.bytes.subarray(start, end))
-    if (output !== undefined) this.#events.push(output)
+    const content = current.meter?.push(reader.bytes.subarray(start, end))
+    if (content !== undefined) this.#events.push(content)
     return true
   }
 

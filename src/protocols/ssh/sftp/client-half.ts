@@ -275,8 +275,8 @@ export class ClientHalf {
     reader.position = end
     if (this.#bodyMeter === undefined) return true
     s.toServer.forward(reader.bytes, start, end)
-    const output = this.#bodyMeter.push(reader.bytes.subarray(start, end))
-    if (output !== undefined) s.events.push(output)
+    const content = this.#bodyMeter.push(reader.bytes.subarray(start, end))
+    if (content !== undefined) s.events.push(content)
     return true
   }
 

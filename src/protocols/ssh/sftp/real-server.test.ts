@@ -204,7 +204,7 @@ describe.skipIf(!existsSync(SERVER))('OpenSSH through the machine', () => {
     writeFileSync(join(remotes, 'f'), content)
     judge = () => ({ recordLevel: 'full' })
     await batch('get f')
-    expect(Buffer.concat(last().output.map((each) => each.bytes)).equals(content)).toBe(true)
+    expect(Buffer.concat(last().content.map((each) => each.bytes)).equals(content)).toBe(true)
   })
 
   it('lists users and groups by number where asking for their names is refused', async () => {

@@ -20,7 +20,7 @@ export class ServerHalf {
   /** Bytes of a DATA's content that have not come yet, and the meter they pass; without one they are dropped. */
   #bodyLeft = 0
   #bodyMeter: TransferMeter | undefined
-  #bodyRequest: Request | undefined
+  #bodyId = 0
 
   constructor(shared: Shared) {
     this.#s = shared
@@ -82,14 +82,14 @@ export class ServerHalf {
     const { bytes, position } = reader
     const id = bytes.readUInt32BE(position + 5)
     const dataBytes = bytes.readUInt32BE(position + 9)
-    const request = this.#take(id, p.DATA)
+    const request = this.#requestOf(id, p.DATA)
     const { handle } = request.followUp
     if (length !== 9 + dataBytes || dataBytes > request.length || handle === undefined) {
       throw s.serverViolation('SSH_FXP_DATA is not as long as it says, or longer than was asked for')
     }
     reader.position += DATA_HEADER_BYTES
     this.#bodyLeft = dataBytes
-    this.#bodyRequest = request
+    this.#bodyId = id
     const wasCapped = handle.capped !== undefined
     const capped = handle.take(dataBytes)
     if (capped === undefined) {
@@ -116,8 +116,8 @@ export class ServerHalf {
     reader.position = end
     if (this.#bodyMeter !== undefined) {
       s.toClient.forward(reader.bytes, start, end)
-      const output = this.#bodyMeter.push(reader.bytes.subarray(start, end))
-      if (output !== undefined) s.events.push(output)
+      const content = this.#bodyMeter.push(reader.bytes.subarray(start, end))
+      if (content !== undefined) s.events.push(content)
     }
     if (this.#bodyLeft === 0) this.#dataEnded()
     return true
@@ -125,10 +125,9 @@ export class ServerHalf {
 
   #dataEnded(): void {
     const s = this.#s
-    const request = this.#bodyRequest
-    this.#bodyRequest = undefined
+    const request = s.requests.get(this.#bodyId)
     s.packetEnded()
-    if (request !== undefined) this.#release(request)
+    if (request !== undefined) this.#release(this.#bodyId, request)
   }
 
   #answer(length: number, type: number): boolean {
@@ -137,7 +136,7 @@ export class ServerHalf {
     const { bytes, position } = reader
     const end = position + 4 + length
     const id = bytes.readUInt32BE(position + 5)
-    const request = this.#take(id, type)
+    const request = this.#requestOf(id, type)
     const body = this.#reader(type, bytes.subarray(position + 9, end))
     let own: Uint8Array | undefined
     let answer: CommandAnswer | undefined
@@ -165,7 +164,7 @@ export class ServerHalf {
     if (request.commandId !== undefined && type !== p.HANDLE) {
       s.answer(request.commandId, answer ?? completed(p.packetName(type)))
     }
-    this.#release(request)
+    this.#release(id, request)
     return true
   }
 
@@ -253,23 +252,24 @@ export class ServerHalf {
     else this.#s.reply(id, p.FX_FAILURE, denial.message)
   }
 
-  /** The request that this answers, taken off the list. */
-  #take(id: number, type: number): Request {
+  /** The request that this answers. It stays on the list until its answer has passed, so that none is lost on the way. */
+  #requestOf(id: number, type: number): Request {
     const s = this.#s
     const request = s.requests.get(id)
     if (request === undefined) throw s.serverViolation(`${p.packetName(type)} answers no request`)
     if (type !== p.STATUS && type !== request.followUp.expects) {
       throw s.serverViolation(`${p.packetName(type)} does not answer ${p.packetName(request.type)}`)
     }
-    s.requests.delete(id)
-    if (request.followUp.opens !== undefined) s.opening--
     return request
   }
 
-  #release({ followUp: { handle } }: Request): void {
+  #release(id: number, { followUp: { handle, opens } }: Request): void {
+    const s = this.#s
+    s.requests.delete(id)
+    if (opens !== undefined) s.opening--
     if (handle === undefined) return
     handle.inFlight--
-    this.#s.settle(handle)
+    s.settle(handle)
   }
 
   #reader(type: number, body: Buffer): SshReader {
