@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { createHash, createHmac } from 'node:crypto'
 import { ByteWriter } from '../core/index.js'
-import type { BoundValue, Command, PolicyOutcome, SqlFacts, TextMasker } from '../core/index.js'
+import type { BoundValue, Command, PolicyOutcome, ReasonCode, SqlCommand, SqlFacts, TextMasker } from '../core/index.js'
 import { textCommitment, type CommandEvent } from '../recording/index.js'
 import { otherCommandEvent, otherCommitments } from './recorded-detail.js'
 
@@ -9,6 +9,72 @@ import { otherCommandEvent, otherCommitments } from './recorded-detail.js'
 const MAX_BINARY_BYTES = 64
 
 const NO_PARAMETERS: readonly (string | null)[] = Object.freeze([])
+
+/**
+ * A statement on its way to the record. Text and values are masked when they are asked for: many commands at a time, when
+ * the session has nothing else to do.
+ */
+class SqlCommandEvent implements CommandEvent {
+  readonly type = 'command' as const
+  readonly atUnixMs: number
+  readonly verdict: PolicyOutcome
+  readonly permitted: boolean
+  readonly sizeHint: number
+  refusal?: ReasonCode
+  holdId?: string
+  readonly #describer: CommandDescriber
+  readonly #command: SqlCommand
+
+  constructor(
+    describer: CommandDescriber,
+    command: SqlCommand,
+    verdict: PolicyOutcome,
+    permitted: boolean,
+    atUnixMs: number,
+  ) {
+    const { parameters } = command
+    let size = command.text.length
+    for (let i = 0; i < parameters.length; i++) size += (parameters[i]?.bytes?.length ?? 0) + 3
+    this.atUnixMs = atUnixMs
+    this.verdict = verdict
+    this.permitted = permitted
+    this.sizeHint = size
+    this.#describer = describer
+    this.#command = command
+  }
+
+  get id(): number {
+    return this.#command.id
+  }
+
+  get kind(): 'sql' {
+    return 'sql'
+  }
+
+  get via(): string {
+    return this.#command.via
+  }
+
+  get phase(): string {
+    return this.#command.phase
+  }
+
+  get text(): string {
+    return this.#describer.statement(this.#command.text, this.#command.facts)
+  }
+
+  get parameters(): readonly (string | null)[] {
+    return this.#describer.values(this.#command.parameters)
+  }
+
+  get facts(): SqlFacts {
+    return this.#command.facts
+  }
+
+  get transaction(): string {
+    return this.#command.transaction
+  }
+}
 
 type Writable<T> = { -readonly [K in keyof T]: T[K] }
 
@@ -28,20 +94,17 @@ export class CommandDescriber {
     if (command.kind !== 'sql') {
       return otherCommandEvent({ command, verdict, permitted, atUnixMs, mask: (text) => this.text(text) })
     }
-    return {
-      type: 'command',
-      atUnixMs,
-      id: command.id,
-      kind: command.kind,
-      via: command.via,
-      phase: command.phase,
-      text: this.#masker === undefined ? command.text : this.#maskedStatement(command.text, command.facts),
-      parameters: command.parameters.length === 0 ? NO_PARAMETERS : this.#parameters(command.parameters),
-      facts: command.facts,
-      transaction: command.transaction,
-      verdict,
-      permitted,
-    }
+    return new SqlCommandEvent(this, command, verdict, permitted, atUnixMs)
+  }
+
+  /** A statement, masked. */
+  statement(text: string, facts: SqlFacts): string {
+    return this.#masker === undefined ? text : this.#maskedStatement(text, facts)
+  }
+
+  /** Bound values, masked, as they are shown. */
+  values(parameters: readonly BoundValue[]): readonly (string | null)[] {
+    return parameters.length === 0 ? NO_PARAMETERS : this.#parameters(parameters)
   }
 
   /** Any other text that goes on record. */

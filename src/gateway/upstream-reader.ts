@@ -52,9 +52,7 @@ export class UpstreamReader {
   #read(bytes: number, buffer: Uint8Array): void {
     this.#lastReadBytes = bytes
     if (buffer !== this.#own) {
-      const copy = Buffer.allocUnsafe(bytes)
-      copy.set(buffer.subarray(0, bytes))
-      this.#driver.receive('upstream', copy)
+      this.#driver.receive('upstream', this.#buffers.copy(bytes))
       return
     }
     if (this.#parked !== undefined && this.#downstream().writableLength === 0) {

@@ -1,4 +1,4 @@
-import { GENESIS_HASH, LINE_SUFFIX_LENGTH, sha256Hex } from './line.js'
+import { GENESIS_HASH, LINE_END, LINE_SUFFIX_LENGTH, LINK_LENGTH, sha256Hex } from './line.js'
 import { RECORDING_FORMAT, RECORDING_VERSION, type LineType } from './types.js'
 
 /**
@@ -171,10 +171,10 @@ export class ChainVerifier {
   }
 
   #hash(line: Buffer, bodyLength: number): string {
-    const length = 64 + bodyLength
+    const length = LINK_LENGTH + bodyLength
     if (this.#scratch.length < length) this.#scratch = Buffer.alloc(Math.max(length, this.#scratch.length * 2))
-    this.#scratch.write(this.head, 0, 'latin1')
-    line.copy(this.#scratch, 64, 0, bodyLength)
+    this.#scratch.write(this.head + LINE_END, 0, 'latin1')
+    line.copy(this.#scratch, LINK_LENGTH, 0, bodyLength)
     return sha256Hex(this.#scratch.subarray(0, length))
   }
 

@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import type { CommandAnswer, SqlFacts } from '../core/index.js'
+import type { ByteWriter, CommandAnswer, SqlFacts } from '../core/index.js'
 import { commandDetailJson } from './command-detail-json.js'
 import { textCommitment } from './commitment.js'
 import { factsJson } from './facts-json.js'
@@ -23,19 +23,37 @@ const MAX_SEEN = SEEN_SLOTS / 4
 const MAX_CACHED_WORDS = 1_024
 const MAX_CACHED_WORD_LENGTH = 64
 
-/** What a line says about its command, apart from number, time, values and answer: the same for every repetition. */
-interface Fragment {
-  readonly event: CommandEvent
-  readonly isRedacted: boolean
-  json: string
-  /** A string put together from many parts is copied part by part wherever it goes; a used one is made whole once. */
-  isWhole: boolean
+/** Combinations of transaction state, permit and refusal kept for one verdict. */
+const MAX_OUTCOMES = 16
+
+const REDACTED = Buffer.from(',"redacted":true')
+const COMMAND_AT = Buffer.from('"type":"command","at":')
+const ID = Buffer.from(',"id":')
+const PARAMETERS = Buffer.from(',"parameters":[')
+const ANSWER_AT = Buffer.from(',"answer":{"at":')
+const COMPLETED = Buffer.from(',"outcome":"completed","tags":[')
+const ROWS = Buffer.from('],"rows":')
+const BYTES = Buffer.from(',"bytes":')
+
+/** What a line says of its statement. Texts that differ in their literals alone share their facts. */
+interface KnownFacts {
+  readonly bytes: Buffer
+  /** A text with these facts and nothing but plain words and numbers in it has no secrets: one had none. */
+  isHarmless: boolean
 }
 
-/** An answer as it joins its command's line. */
-export interface TimedAnswer {
-  readonly atUnixMs: number
-  readonly answer: CommandAnswer
+/** What a line says of the decision, the same for every command alike. */
+interface KnownOutcome {
+  readonly transaction: string | undefined
+  readonly permitted: boolean
+  readonly refusal: string | undefined
+  readonly bytes: Buffer
+}
+
+/** A text as it stands in a line. */
+interface TextJson {
+  readonly bytes: Buffer
+  readonly isRedacted: boolean
 }
 
 /**
@@ -46,31 +64,154 @@ export interface TimedAnswer {
  */
 export class EventEncoder {
   /** Two generations: when the younger is full it becomes the older one, which is forgotten. */
-  #young = new Map<string, Fragment>()
-  #old = new Map<string, Fragment>()
+  #young = new Map<string, TextJson>()
+  #old = new Map<string, TextJson>()
   /** One mark per text that came once, by its sketch. */
   readonly #seen = new Uint8Array(SEEN_SLOTS)
   #seenCount = 0
-  readonly #verdicts = new WeakMap<RecordedVerdict, string>()
-  /** Texts that differ in their literals alone share their facts. */
-  readonly #facts = new WeakMap<SqlFacts, string>()
+  readonly #outcomes = new WeakMap<RecordedVerdict, KnownOutcome[]>()
+  readonly #facts = new WeakMap<SqlFacts, KnownFacts>()
   /** Kinds, phases, tags and the like: few and short. */
   readonly #words = new Map<string, string>()
+  readonly #wordsAsBytes = new Map<string, Buffer>()
+  #lastKind: string | undefined
+  #lastVia: string | undefined
+  #lastPhase: string | undefined
+  #lastHead: Buffer = COMMAND_AT
 
-  command(event: CommandEvent, answer: TimedAnswer | undefined, commitmentKey: Uint8Array | undefined): string {
-    const fragment = this.#fragment(event)
-    let json = `"type":"command","at":${integer(event.atUnixMs)},"id":${integer(event.id)}${fragment.json}`
-    if (fragment.isRedacted && commitmentKey !== undefined) {
-      json += `,"textCommitment":"${textCommitment(event.text, commitmentKey)}"`
+  /** @param answeredAtUnixMs of the answer, where there is one */
+  command(
+    out: ByteWriter,
+    event: CommandEvent,
+    answer: CommandAnswer | undefined,
+    answeredAtUnixMs: number,
+    commitmentKey: Uint8Array | undefined,
+  ): void {
+    out
+      .append(COMMAND_AT)
+      .digits(integer(event.atUnixMs))
+      .append(ID)
+      .digits(integer(event.id))
+      .append(this.#head(event))
+    const { text, facts, detail } = event
+    const isRedacted =
+      detail === undefined && facts !== undefined
+        ? this.#statement(out, text, facts)
+        : this.#otherText(out, text, detail)
+    if (isRedacted) out.append(REDACTED)
+    out.append(this.#outcome(event))
+    if (isRedacted && commitmentKey !== undefined) {
+      out.ascii(`,"textCommitment":"${textCommitment(text, commitmentKey)}"`)
     }
-    if (event.parameters !== undefined && event.parameters.length > 0) {
-      json += `,"parameters":${asciiJson(event.parameters)}`
+    const { parameters } = event
+    if (parameters !== undefined && parameters.length > 0) {
+      out.append(PARAMETERS)
+      for (let i = 0; i < parameters.length; i++) {
+        if (i > 0) out.u8(0x2c)
+        out.ascii(asciiJson(parameters[i]))
+      }
+      out.u8(0x5d)
     }
-    if (event.holdId !== undefined) json += `,"holdId":${asciiJson(event.holdId)}`
+    if (event.holdId !== undefined) out.ascii(`,"holdId":${asciiJson(event.holdId)}`)
     if (answer !== undefined) {
-      json += `,"answer":{"at":${integer(answer.atUnixMs)},${this.#answer(answer.answer)}}`
+      out.append(ANSWER_AT).digits(integer(answeredAtUnixMs))
+      this.#joinAnswer(out, answer)
+      out.u8(0x7d)
     }
-    return json
+  }
+
+  #head(event: CommandEvent): Buffer {
+    const { kind, via, phase } = event
+    if (kind === this.#lastKind && via === this.#lastVia && phase === this.#lastPhase) return this.#lastHead
+    let json = `,"kind":${this.#word(kind)}`
+    if (via !== undefined) json += `,"via":${this.#word(via)}`
+    if (phase !== undefined) json += `,"phase":${this.#word(phase)}`
+    this.#lastKind = kind
+    this.#lastVia = via
+    this.#lastPhase = phase
+    this.#lastHead = Buffer.from(`${json},"text":`, 'latin1')
+    return this.#lastHead
+  }
+
+  /** Writes a statement and what is known of it. Returns whether secrets were taken out. */
+  #statement(out: ByteWriter, text: string, facts: SqlFacts): boolean {
+    let known = this.#facts.get(facts)
+    if (known === undefined) {
+      known = { bytes: Buffer.from(`,"facts":${factsJson(facts)}`, 'latin1'), isHarmless: false }
+      this.#facts.set(facts, known)
+    }
+    const isRedacted = this.#statementText(out, text, known)
+    out.append(known.bytes)
+    return isRedacted
+  }
+
+  #statementText(out: ByteWriter, text: string, facts: KnownFacts): boolean {
+    const isKept = text.length <= MAX_CACHED_TEXT_LENGTH
+    let known = isKept ? this.#young.get(text) : undefined
+    const isSeen = known === undefined && isKept && this.#wasSeen(text)
+    if (isSeen) {
+      known = this.#old.get(text)
+      if (known !== undefined) this.#keep(text, known)
+    }
+    if (known !== undefined) {
+      out.append(known.bytes)
+      return known.isRedacted
+    }
+    const isPlain = isKept && isPlainText(text)
+    if (isPlain && facts.isHarmless && !isSeen) {
+      out.u8(0x22).ascii(text).u8(0x22)
+      return false
+    }
+    const shown = redactSecretsInSql(text)
+    const isRedacted = shown !== text
+    const json = asciiJson(shown)
+    if (isPlain && !isRedacted) facts.isHarmless = true
+    if (isSeen) this.#keep(text, { bytes: Buffer.from(json, 'latin1'), isRedacted })
+    out.ascii(json)
+    return isRedacted
+  }
+
+  #outcome(event: CommandEvent): Buffer {
+    const { transaction, verdict, permitted, refusal } = event
+    let alike = this.#outcomes.get(verdict)
+    if (alike === undefined) this.#outcomes.set(verdict, (alike = []))
+    for (let i = 0; i < alike.length; i++) {
+      const one = alike[i] as KnownOutcome
+      if (one.transaction === transaction && one.permitted === permitted && one.refusal === refusal) return one.bytes
+    }
+    let json = transaction === undefined ? '' : `,"transaction":${this.#word(transaction)}`
+    json += `,"effect":"${verdict.effect}","reason":"${verdict.reason}"`
+    if (verdict.ruleId !== undefined) json += `,"ruleId":${asciiJson(verdict.ruleId)}`
+    json += `,"matchedRuleIds":${asciiJson(verdict.matchedRuleIds)}`
+    if (verdict.wouldBe !== undefined) json += `,"wouldBe":"${verdict.wouldBe}"`
+    json += permitted ? ',"permitted":true' : ',"permitted":false'
+    if (refusal !== undefined) json += `,"refusal":${this.#word(refusal)}`
+    const bytes = Buffer.from(json, 'latin1')
+    // A transaction's states and the reasons of refusals are few.
+    if (alike.length < MAX_OUTCOMES) alike.push({ transaction, permitted, refusal, bytes })
+    return bytes
+  }
+
+  #otherText(out: ByteWriter, text: string, detail: CommandEvent['detail']): boolean {
+    const shown = detail === undefined ? redactSecretsInSql(text) : redactSecretsInCommandLine(text)
+    out.ascii(asciiJson(shown))
+    if (detail !== undefined) out.ascii(commandDetailJson(detail))
+    return shown !== text
+  }
+
+  #joinAnswer(out: ByteWriter, answer: CommandAnswer): void {
+    const isPlain =
+      answer.tags.length === 1 &&
+      answer.outcome === 'completed' &&
+      answer.errorCode === undefined &&
+      answer.exitCode === undefined &&
+      answer.signal === undefined
+    if (!isPlain) {
+      out.u8(0x2c).ascii(this.#answer(answer))
+      return
+    }
+    out.append(COMPLETED).append(this.#wordBytes(answer.tags[0] ?? ''))
+    out.append(ROWS).digits(integer(answer.rows)).append(BYTES).digits(integer(answer.bytes))
   }
 
   other(event: Exclude<RecordingEvent, CommandEvent>): string {
@@ -107,52 +248,6 @@ export class EventEncoder {
     return json
   }
 
-  #fragment(event: CommandEvent): Fragment {
-    const { text } = event
-    let known = this.#young.get(text)
-    if (known === undefined) {
-      known = this.#old.get(text)
-      if (known !== undefined) this.#keep(text, known)
-    }
-    if (known !== undefined && isSameCommand(known.event, event)) {
-      if (!known.isWhole) {
-        known.json = Buffer.from(known.json, 'latin1').toString('latin1')
-        known.isWhole = true
-      }
-      return known
-    }
-    const fragment = this.#newFragment(event)
-    if (text.length <= MAX_CACHED_TEXT_LENGTH && this.#wasSeen(text)) this.#keep(text, fragment)
-    return fragment
-  }
-
-  #newFragment(event: CommandEvent): Fragment {
-    const { facts, text, detail } = event
-    const shown = detail === undefined ? redactSecretsInSql(text) : redactSecretsInCommandLine(text)
-    const isRedacted = shown !== text
-    let json = `,"kind":${this.#word(event.kind)}`
-    if (event.via !== undefined) json += `,"via":${this.#word(event.via)}`
-    if (event.phase !== undefined) json += `,"phase":${this.#word(event.phase)}`
-    json += `,"text":${asciiJson(shown)}`
-    if (facts !== undefined) json += this.#factsJson(facts)
-    if (detail !== undefined) json += commandDetailJson(detail)
-    if (isRedacted) json += ',"redacted":true'
-    if (event.transaction !== undefined) json += `,"transaction":${this.#word(event.transaction)}`
-    json += this.#verdict(event.verdict)
-    json += event.permitted ? ',"permitted":true' : ',"permitted":false'
-    if (event.refusal !== undefined) json += `,"refusal":${this.#word(event.refusal)}`
-    return { event: withoutValues(event), isRedacted, json, isWhole: false }
-  }
-
-  #factsJson(facts: SqlFacts): string {
-    const known = this.#facts.get(facts)
-    if (known !== undefined) return known
-    // Joined once: pieces that are still to be joined are slower to copy, line after line.
-    const json = Buffer.from(`,"facts":${factsJson(facts)}`, 'latin1').toString('latin1')
-    this.#facts.set(facts, json)
-    return json
-  }
-
   /** Whether this text, or one that looks like it, came before. Texts that come once are not worth keeping. */
   #wasSeen(text: string): boolean {
     const slot = sketch(text)
@@ -165,23 +260,22 @@ export class EventEncoder {
     return false
   }
 
-  #keep(text: string, fragment: Fragment): void {
+  #keep(text: string, json: TextJson): void {
     if (this.#young.size >= MAX_CACHED_TEXTS) {
       this.#old = this.#young
       this.#young = new Map()
     }
-    this.#young.set(text, fragment)
+    this.#young.set(text, json)
   }
 
-  #verdict(verdict: RecordedVerdict): string {
-    const known = this.#verdicts.get(verdict)
-    if (known !== undefined) return known
-    let json = `,"effect":"${verdict.effect}","reason":"${verdict.reason}"`
-    if (verdict.ruleId !== undefined) json += `,"ruleId":${asciiJson(verdict.ruleId)}`
-    json += `,"matchedRuleIds":${asciiJson(verdict.matchedRuleIds)}`
-    if (verdict.wouldBe !== undefined) json += `,"wouldBe":"${verdict.wouldBe}"`
-    this.#verdicts.set(verdict, json)
-    return json
+  /** A word of JSON as bytes. */
+  #wordBytes(word: string): Buffer {
+    let bytes = this.#wordsAsBytes.get(word)
+    if (bytes !== undefined) return bytes
+    bytes = Buffer.from(asciiJson(word), 'latin1')
+    if (this.#wordsAsBytes.size >= MAX_CACHED_WORDS) this.#wordsAsBytes.clear()
+    if (word.length <= MAX_CACHED_WORD_LENGTH) this.#wordsAsBytes.set(word, bytes)
+    return bytes
   }
 
   #word(word: string): string {
@@ -194,26 +288,24 @@ export class EventEncoder {
   }
 }
 
-/** Whether both give the same fragment. Their texts are equal already; facts and verdicts are the same objects when they repeat. */
-function isSameCommand(known: CommandEvent, event: CommandEvent): boolean {
-  return (
-    known.facts === event.facts &&
-    known.detail === event.detail &&
-    known.verdict === event.verdict &&
-    known.permitted === event.permitted &&
-    known.transaction === event.transaction &&
-    known.phase === event.phase &&
-    known.via === event.via &&
-    known.kind === event.kind &&
-    known.refusal === event.refusal
-  )
-}
+/** 1: may begin or end a literal, a comment or a scheme, or is written otherwise in JSON. */
+const PLAIN_CHARACTERS: Uint8Array = (() => {
+  const special = new Uint8Array(128)
+  for (let code = 0; code < 128; code++) special[code] = code < 0x20 || code === 0x7f ? 1 : 0
+  for (const character of '\'"$:\\`-/') special[character.charCodeAt(0)] = 1
+  return special
+})()
 
-/** What of an event a fragment depends on: values must not be kept longer than it takes to write them. */
-function withoutValues(event: CommandEvent): CommandEvent {
-  if (event.parameters === undefined || event.parameters.length === 0) return event
-  const { parameters: _parameters, ...rest } = event
-  return rest
+/**
+ * Whether a text has nothing but words, numbers and simple signs: it stands in JSON as it is, and differs from another with
+ * the same facts in its numbers alone.
+ */
+function isPlainText(text: string): boolean {
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code >= 128 || PLAIN_CHARACTERS[code] === 1) return false
+  }
+  return true
 }
 
 /** A cheap hash of a text's ends (FNV-1a). */

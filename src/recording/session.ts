@@ -1,8 +1,9 @@
 import { SallyportError, type Clock, type CommandAnswer } from '../core/index.js'
 import { commitmentKeyOf } from './commitment.js'
-import type { EventEncoder, TimedAnswer } from './event-json.js'
+import type { EventEncoder } from './event-json.js'
 import { headerJson } from './header-json.js'
-import { GENESIS_HASH, asciiJson, completeLine, sha256Hex } from './line.js'
+import { GENESIS_HASH, asciiJson } from './line.js'
+import { LineChain } from './line-chain.js'
 import type { Durability, SessionRecorder } from './session-recorder.js'
 import { segmentName } from './segment-name.js'
 import { keptEvent, sizeOfStreamEvent } from './stream-events.js'
@@ -14,6 +15,12 @@ const LINE_OVERHEAD_BYTES = 400
 
 /** No single write is much longer, however much has gathered. */
 const MAX_WRITE_BYTES = 1_048_576
+
+/**
+ * So many commands with their answers are turned into lines at once, as soon as they are there: enough for the code to be
+ * worth fetching, few enough that nobody waits for it, and what is young is collected cheaply.
+ */
+const ENCODE_AT_ONCE = 16
 
 /** What a session's recording shares with the others of its recorder. */
 export interface SessionSurroundings {
@@ -36,9 +43,10 @@ interface Waiter {
 }
 
 /**
- * Theory of operation. Appended events wait as objects in `#events`. One run at a time (`#run`) takes all of them,
- * turns them into chained lines, hands these to the segment in one write, syncs if anybody waits, and looks again.
- * Who asks for `flushed` during a run is served by the next round, so waiters share syncs (group commit).
+ * Theory of operation. Appended events wait as objects in `#events` until commands have their answers, a few at a time, and
+ * become chained lines in memory (`#encodeAnswered`). One run at a time (`#run`) turns what is left into lines as well, hands
+ * them to the segment in one write, syncs if anybody waits, and looks again. Who asks for `flushed` during a run is served by
+ * the next round, so waiters share syncs (group commit). During a run only it touches the chain.
  */
 export class Session implements SessionRecorder {
   readonly #header: RecordingHeader
@@ -46,10 +54,13 @@ export class Session implements SessionRecorder {
   readonly #commitmentKey: Uint8Array | undefined
 
   #events: RecordingEvent[] = []
-  /** The answer that joined the command at the same index. */
-  #answers: (TimedAnswer | undefined)[] = []
+  /** The answer that joined the command at the same index, and when. */
+  #answers: (CommandAnswer | undefined)[] = []
+  #answeredAt: number[] = []
   /** Where the search for the next answer's command begins: answers come in the order of their commands. */
   #answerCursor = 0
+  /** Answers that joined their commands and wait with them. */
+  #answeredCount = 0
   #gatheredBytes = 0
   #inFlightBytes = 0
   #isDirty = false
@@ -68,8 +79,7 @@ export class Session implements SessionRecorder {
   #segmentIndex = 0
   #segmentBytes = 0
   #segmentStartedAtUnixMs = 0
-  #sequence = 0
-  #previousHash: string = GENESIS_HASH
+  readonly #chain = new LineChain()
   #head: string = GENESIS_HASH
   readonly #totals = { commands: 0, refused: 0, answers: 0, outputBytes: 0 }
 
@@ -104,9 +114,7 @@ export class Session implements SessionRecorder {
   command(event: CommandEvent): void {
     this.#totals.commands++
     if (!event.permitted) this.#totals.refused++
-    let size = LINE_OVERHEAD_BYTES + event.text.length
-    if (event.parameters !== undefined) for (const value of event.parameters) size += (value?.length ?? 0) + 3
-    this.#gather(event, size)
+    this.#gather(event, LINE_OVERHEAD_BYTES + (event.sizeHint ?? sizeOf(event)))
   }
 
   answer(commandId: number, answer: CommandAnswer, atUnixMs: number): void {
@@ -119,7 +127,9 @@ export class Session implements SessionRecorder {
         if (event.id > commandId) break
         this.#answerCursor = i + 1
         if (event.id !== commandId) continue
-        this.#answers[i] = { atUnixMs, answer }
+        this.#answers[i] = answer
+        this.#answeredAt[i] = atUnixMs
+        if (++this.#answeredCount >= ENCODE_AT_ONCE) this.#encodeAnswered()
         return
       }
     }
@@ -162,7 +172,9 @@ export class Session implements SessionRecorder {
   flushed(): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     if (this.#closing !== undefined) return this.#closing.done
-    if (this.#isSynced && !this.#isRunning && this.#events.length === 0) return Promise.resolve()
+    if (this.#isSynced && !this.#isRunning && this.#events.length === 0 && this.#chain.bytes === 0) {
+      return Promise.resolve()
+    }
     return new Promise((resolve, reject) => {
       this.#waiters.push({ resolve, reject })
       this.#start()
@@ -206,6 +218,7 @@ export class Session implements SessionRecorder {
     }
     this.#events.push(event)
     this.#answers.push(undefined)
+    this.#answeredAt.push(0)
     this.#gatheredBytes += size
     if (this.#gatheredBytes >= this.#around.batchBytes) this.#start()
     else if (!this.#isDirty) this.#touch()
@@ -231,7 +244,7 @@ export class Session implements SessionRecorder {
     }
     this.#isRunning = false
     if (this.#failure !== undefined) await this.#abandon()
-    else if (this.#events.length > 0) this.#touch()
+    else if (this.#events.length > 0 || this.#chain.bytes > 0) this.#touch()
   }
 
   /** Whether there is a reason to write now rather than later. */
@@ -242,23 +255,26 @@ export class Session implements SessionRecorder {
   async #round(): Promise<void> {
     const events = this.#events
     const answers = this.#answers
+    const answeredAt = this.#answeredAt
     const closing = this.#closing
     this.#served = this.#waiters
     this.#waiters = []
     this.#events = []
     this.#answers = []
+    this.#answeredAt = []
     this.#answerCursor = 0
+    this.#answeredCount = 0
     this.#inFlightBytes = this.#gatheredBytes
     this.#gatheredBytes = 0
     this.#isForced = false
 
     if (this.#writer === undefined) await this.#openSegment()
-    for (let next = 0; next < events.length; ) next = await this.#writeFrom(events, answers, next)
+    else if (this.#chain.bytes > 0) await this.#write()
+    for (let next = 0; next < events.length; ) next = await this.#writeFrom(events, answers, answeredAt, next)
     this.#inFlightBytes = 0
     if (closing !== undefined) {
-      await this.#write(
-        this.#line(`"type":"end","at":${this.#now()},"reason":${asciiJson(closing.reason)},${this.#totalsJson()}`),
-      )
+      this.#chain.add(`"type":"end","at":${this.#now()},"reason":${asciiJson(closing.reason)},${this.#totalsJson()}`)
+      await this.#write()
     }
     if (this.#served.length > 0) await this.#sync()
     if (closing !== undefined) await this.#writer?.close()
@@ -270,42 +286,69 @@ export class Session implements SessionRecorder {
   /** Writes one run of lines and answers with the index of the first event that is not in it. */
   async #writeFrom(
     events: readonly RecordingEvent[],
-    answers: readonly (TimedAnswer | undefined)[],
+    answers: readonly (CommandAnswer | undefined)[],
+    answeredAt: readonly number[],
     start: number,
   ): Promise<number> {
-    const { encoder, maxSegmentBytes, maxSegmentMs } = this.#around
+    const { maxSegmentBytes, maxSegmentMs } = this.#around
     const isDue =
-      this.#sequence > 1 &&
+      this.#chain.sequence > 1 &&
       (this.#segmentBytes >= maxSegmentBytes || this.#now() - this.#segmentStartedAtUnixMs >= maxSegmentMs)
     if (isDue) await this.#rotate()
     const maxBytes = Math.min(MAX_WRITE_BYTES, Math.max(1, maxSegmentBytes - this.#segmentBytes))
-    let lines = ''
     let next = start
-    while (next < events.length && lines.length < maxBytes) {
-      const event = events[next] as RecordingEvent
-      lines += this.#line(
-        event.type === 'command' ? encoder.command(event, answers[next], this.#commitmentKey) : encoder.other(event),
-      )
+    while (next < events.length && this.#chain.bytes < maxBytes) {
+      this.#encode(events[next] as RecordingEvent, answers[next], answeredAt[next] as number)
       next++
     }
-    await this.#write(lines)
+    await this.#write()
     return next
   }
 
-  #line(members: string): string {
-    // One string for both: hashing makes it whole, and its tail is then written in one piece.
-    const hashed = `${this.#previousHash}{"seq":${++this.#sequence},${members}`
-    this.#previousHash = sha256Hex(hashed)
-    return completeLine(hashed.slice(GENESIS_HASH.length), this.#previousHash)
+  /** Turns what waits into lines, up to the first command without an answer. */
+  #encodeAnswered(): void {
+    this.#answeredCount = 0
+    // A run is using the chain, or there is none yet, or the next line may belong to the next segment.
+    if (this.#isRunning || this.#writer === undefined) return
+    if (this.#segmentBytes + this.#gatheredBytes * 2 >= this.#around.maxSegmentBytes) return
+    const events = this.#events
+    const answers = this.#answers
+    const answeredAt = this.#answeredAt
+    let count = 0
+    while (count < events.length) {
+      const event = events[count] as RecordingEvent
+      const answer = answers[count]
+      if (event.type === 'command' && answer === undefined && event.permitted) break
+      this.#encode(event, answer, answeredAt[count] as number)
+      count++
+    }
+    if (count === 0) return
+    this.#events = events.slice(count)
+    this.#answers = answers.slice(count)
+    this.#answeredAt = answeredAt.slice(count)
+    this.#answerCursor = 0
   }
 
-  async #write(lines: string): Promise<void> {
+  #encode(event: RecordingEvent, answer: CommandAnswer | undefined, answeredAtUnixMs: number): void {
+    const { encoder } = this.#around
+    if (event.type !== 'command') {
+      this.#chain.add(encoder.other(event))
+      return
+    }
+    const start = this.#chain.mark
+    encoder.command(this.#chain.open(), event, answer, answeredAtUnixMs, this.#commitmentKey)
+    this.#chain.close(start)
+  }
+
+  /** Hands the lines that wait to the segment. */
+  async #write(): Promise<void> {
     // It may have failed while the store was busy with the lines before these.
     if (this.#failure !== undefined) throw this.#failure
-    const head = this.#previousHash
+    const lines = this.#chain.take()
+    const head = this.#chain.hash
     this.#segmentBytes += lines.length
     this.#isSynced = false
-    await this.#writer?.write(Buffer.from(lines, 'latin1'))
+    await this.#writer?.write(lines)
     this.#head = head
   }
 
@@ -319,19 +362,20 @@ export class Session implements SessionRecorder {
     this.#writer = await this.#around.store.openSegment(segmentName(this.sessionId, this.#segmentIndex))
     this.#segmentStartedAtUnixMs = this.#now()
     this.#segmentBytes = 0
-    this.#sequence = 0
-    this.#previousHash = GENESIS_HASH
+    this.#chain.restart()
     // By the time the file is there the first events may have happened: the session's own beginning comes before them.
     const at = previousHash === undefined ? this.#header.startedAtUnixMs : this.#segmentStartedAtUnixMs
     const position = { index: this.#segmentIndex, ...(previousHash === undefined ? {} : { previousHash }) }
-    await this.#write(this.#line(headerJson(this.#header, position, at)))
+    this.#chain.add(headerJson(this.#header, position, at))
+    await this.#write()
   }
 
   async #rotate(): Promise<void> {
-    await this.#write(this.#line(`"type":"continued","at":${this.#now()},"next":${this.#segmentIndex + 1}`))
+    this.#chain.add(`"type":"continued","at":${this.#now()},"next":${this.#segmentIndex + 1}`)
+    await this.#write()
     await this.#sync()
     await this.#writer?.close()
-    await this.#openSegment(this.#previousHash)
+    await this.#openSegment(this.#chain.hash)
   }
 
   #totalsJson(): string {
@@ -356,6 +400,7 @@ export class Session implements SessionRecorder {
     this.#failure = failure
     this.#events = []
     this.#answers = []
+    this.#answeredAt = []
     this.#gatheredBytes = 0
     const waiters = [...this.#served, ...this.#waiters]
     this.#served = []
@@ -378,4 +423,10 @@ export class Session implements SessionRecorder {
       // It has failed already, and that was said.
     }
   }
+}
+
+function sizeOf(event: CommandEvent): number {
+  let size = event.text.length
+  if (event.parameters !== undefined) for (const value of event.parameters) size += (value?.length ?? 0) + 3
+  return size
 }

@@ -60,6 +60,8 @@ export interface CommandEvent extends EventBase {
   readonly refusal?: ReasonCode
   /** The id of the hold it waited in. */
   readonly holdId?: string
+  /** About the length of text and values together, for an event that makes them only when they are asked for. */
+  readonly sizeHint?: number
 }
 
 /** How a permitted command ended; joins its command's line when that is not written yet. */

@@ -42,6 +42,12 @@ export class ChunkReader {
     return true
   }
 
+  /** The bytes `[start, end)` to keep: a view, or a copy where the memory is lent. */
+  keep(start: number, end: number): Buffer {
+    const view = this.bytes.subarray(start, end)
+    return this.#isLent ? Buffer.from(view) : view
+  }
+
   /** Moves on to the next waiting chunk once the window is used up, without joining. */
   advance(): boolean {
     if (this.position < this.limit) return true

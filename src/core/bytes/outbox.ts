@@ -64,7 +64,8 @@ export class Outbox {
   flush(): Uint8Array | undefined {
     let bytes: Uint8Array | undefined
     if (this.#run !== undefined) {
-      bytes = this.#run.subarray(this.#runStart, this.#runEnd)
+      const run = this.#run
+      bytes = this.#runEnd - this.#runStart === run.length ? run : run.subarray(this.#runStart, this.#runEnd)
       this.#run = undefined
     } else if (this.#own.length > 0) {
       bytes = this.#own.take()

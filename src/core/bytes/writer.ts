@@ -103,6 +103,45 @@ export class ByteWriter {
     return this
   }
 
+  /** A string of ASCII characters, one byte each. */
+  ascii(text: string): this {
+    const count = text.length
+    this.reserve(count)
+    if (count > 24) {
+      this.length += this.bytes.write(text, this.length, 'latin1')
+      return this
+    }
+    const target = this.bytes
+    let at = this.length
+    for (let i = 0; i < count; i++) target[at++] = text.charCodeAt(i)
+    this.length = at
+    return this
+  }
+
+  /** A whole number in decimal digits. */
+  digits(value: number): this {
+    if (value < 0 || value > Number.MAX_SAFE_INTEGER) return this.ascii(String(value))
+    this.reserve(16)
+    const target = this.bytes
+    let count = 1
+    for (let bound = 10; value >= bound && count < 16; bound *= 10) count++
+    let at = this.length + count
+    this.length = at
+    let rest = value
+    // Halves fit into small integers, whose arithmetic is cheap.
+    while (rest > 0x3fff_ffff) {
+      const high = Math.floor(rest / 10)
+      target[--at] = 0x30 + (rest - high * 10)
+      rest = high
+    }
+    do {
+      const high = (rest / 10) | 0
+      target[--at] = 0x30 + (rest - high * 10)
+      rest = high
+    } while (rest > 0)
+    return this
+  }
+
   /** A string and its terminating NUL. */
   cstring(text: string): this {
     if (text.includes('\0')) throw new SallyportError('internal', 'a NUL byte cannot stand inside a terminated string')

@@ -1,6 +1,8 @@
 import { type ErrorCode, SallyportError } from '../../core/index.js'
 import { decodeName } from './names.js'
 
+const NO_FORMATS: readonly number[] = Object.freeze([])
+
 /**
  * Walks over one message body, checking every step against its end. Offsets are into the buffer, nothing is copied.
  * Every problem is a SallyportError of the code given, naming the message and never its content.
@@ -80,9 +82,10 @@ export class BodyReader {
   }
 
   /** Int16 count, then as many format codes. */
-  formats(): number[] {
+  formats(): readonly number[] {
     const count = this.u16()
     if (count * 2 > this.remaining) throw this.problem(`is too short for ${count} format codes`)
+    if (count === 0) return NO_FORMATS
     const formats: number[] = []
     for (let i = 0; i < count; i++) formats.push(this.format())
     return formats

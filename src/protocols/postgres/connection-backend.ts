@@ -476,10 +476,12 @@ export class BackendHalf {
 
   #completed(statement: SqlStatementFacts, portal: Portal | undefined): void {
     const { names, state } = this.#shared
-    for (const effect of statement.effects) {
-      state.apply(effect)
-      const closed = names.apply(effect, portal?.text ?? statement.verb, state.current, portal)
-      for (const one of closed) this.#shared.portalEnded(one)
+    if (statement.effects.length > 0) {
+      for (const effect of statement.effects) {
+        state.apply(effect)
+        const closed = names.apply(effect, portal?.text ?? statement.verb, state.current, portal)
+        for (const one of closed) this.#shared.portalEnded(one)
+      }
     }
     switch (statement.transaction) {
       case 'commit':
@@ -564,12 +566,9 @@ export class BackendHalf {
   #dropPortals(): void {
     const shared = this.#shared
     if (shared.names.portals.size === 0) return
-    for (const [name, portal] of shared.names.portals) {
-      // What is bound in a segment behind this one is not of this transaction.
-      if (portal.survivesTransaction || !portal.isBound) continue
-      shared.names.portals.delete(name)
-      shared.portalEnded(portal)
-    }
+    // What is bound in a segment behind this one is not of this transaction.
+    const ended = shared.names.portals.deleteWhere((_name, portal) => portal.isBound && !portal.survivesTransaction)
+    for (const portal of ended) shared.portalEnded(portal)
   }
 
   /** 'E': fields. */

@@ -1,5 +1,6 @@
 import {
   type BoundValue,
+  type ChunkReader,
   type CommandAnswer,
   type Denial,
   type Obligations,
@@ -20,6 +21,7 @@ import {
   decodeFunctionCall,
   decodeParse,
   decodeQuery,
+  type ParameterRange,
 } from './frontend.js'
 import { MessageStream } from './message-stream.js'
 import { Frontend } from './message-types.js'
@@ -27,7 +29,7 @@ import { serverName } from './names.js'
 import { closeMessage, describe, errorResponse, flush, parse, query, sync } from './messages.js'
 import { newRun, type Owed, type Portal, type Run, type Statement } from './pipeline.js'
 import { denialResponse, REFUSED_TEXT, RESERVED_STATEMENT } from './refusal.js'
-import { keptBytes } from './statements.js'
+import { keptBytes, runsNames } from './statements.js'
 
 const NO_VALUES: readonly BoundValue[] = []
 const INTERRUPTED: CommandAnswer = { outcome: 'interrupted', tags: [], rows: 0, bytes: 0 }
@@ -359,7 +361,7 @@ export class FrontendHalf {
       shared.state.current,
       shared.state.transaction,
       shared.state.transactionSerial,
-      boundValues(buffer, message, statement),
+      boundValues(shared.fromClient, message, statement),
     )
     return this.#await({
       command,
@@ -852,16 +854,14 @@ function copyOut(facts: SqlFacts): { readonly describeText?: string } | undefine
   return copy?.direction === 'to' && copy.endpoint === 'client' ? copy : undefined
 }
 
-/** Whether it says EXECUTE, FETCH or MOVE: what it does is what a name stands for. */
-function runsNames(facts: SqlFacts): boolean {
-  for (const statement of facts.statements) if (statement.runs !== undefined) return true
-  return false
-}
-
 /** Fails closed: whatever cannot be read may ask for data. */
 function mayCopyIn(facts: SqlFacts): boolean {
   if (facts.certainty === 'unparsed') return true
-  for (const { copy } of facts.statements) if (copy?.direction === 'from' && copy.endpoint === 'client') return true
+  const { statements } = facts
+  for (let i = 0; i < statements.length; i++) {
+    const copy = statements[i]?.copy
+    if (copy?.direction === 'from' && copy.endpoint === 'client') return true
+  }
   return false
 }
 
@@ -869,12 +869,17 @@ function returnsNothing(facts: SqlFacts): boolean {
   return facts.certainty !== 'unparsed' && facts.statements.every((statement) => statement.output === undefined)
 }
 
-function boundValues(buffer: Buffer, message: BindMessage, statement: Statement): readonly BoundValue[] {
-  if (message.parameters.length === 0) return NO_VALUES
-  const formats = message.parameterFormats
-  return message.parameters.map((range, i) => ({
-    type: statement.parameterTypes[i] ?? 0,
-    format: (formats.length === 0 ? 0 : formats[formats.length === 1 ? 0 : i]) === 1 ? 'binary' : 'text',
-    ...(range === -1 ? {} : { bytes: Buffer.from(buffer.subarray(range[0], range[1])) }),
-  }))
+/** @param reader where the message stands: its values are views of it, or copies where its memory is lent */
+function boundValues(reader: ChunkReader, message: BindMessage, statement: Statement): readonly BoundValue[] {
+  const { parameters, parameterFormats: formats } = message
+  if (parameters.length === 0) return NO_VALUES
+  const values: BoundValue[] = []
+  for (let i = 0; i < parameters.length; i++) {
+    const range = parameters[i] as ParameterRange
+    const type = statement.parameterTypes[i] ?? 0
+    const format = (formats.length === 0 ? 0 : formats[formats.length === 1 ? 0 : i]) === 1 ? 'binary' : 'text'
+    if (range === -1) values.push({ type, format })
+    else values.push({ type, format, bytes: reader.keep(range[0], range[1]) })
+  }
+  return values
 }

@@ -9,6 +9,54 @@ import {
 } from '../../core/index.js'
 import { newRun, type Portal, type Statement } from './pipeline.js'
 
+/**
+ * A map by name with a place of its own for the unnamed one, which comes and goes with every command: a map would be
+ * rehashed each time.
+ */
+export class NameTable<T> {
+  readonly #named = new Map<string, T>()
+  #unnamed: T | undefined
+
+  get size(): number {
+    return this.#unnamed === undefined ? this.#named.size : this.#named.size + 1
+  }
+
+  get(name: string): T | undefined {
+    return name === '' ? this.#unnamed : this.#named.get(name)
+  }
+
+  set(name: string, value: T): void {
+    if (name === '') this.#unnamed = value
+    else this.#named.set(name, value)
+  }
+
+  delete(name: string): void {
+    if (name === '') this.#unnamed = undefined
+    else this.#named.delete(name)
+  }
+
+  values(): readonly T[] {
+    const named = [...this.#named.values()]
+    return this.#unnamed === undefined ? named : [this.#unnamed, ...named]
+  }
+
+  /** Lets go of those for which `isGone` says so, and returns them. */
+  deleteWhere(isGone: (name: string, value: T) => boolean): readonly T[] {
+    const gone: T[] = []
+    if (this.#unnamed !== undefined && isGone('', this.#unnamed)) {
+      gone.push(this.#unnamed)
+      this.#unnamed = undefined
+    }
+    if (this.#named.size === 0) return gone
+    for (const [name, value] of this.#named) {
+      if (!isGone(name, value)) continue
+      this.#named.delete(name)
+      gone.push(value)
+    }
+    return gone
+  }
+}
+
 /** An EXECUTE can run a prepared EXECUTE. The server follows as long as its stack allows; nobody means it. */
 const MAX_DEPTH = 8
 
@@ -18,8 +66,8 @@ const MAX_DEPTH = 8
  * INVARIANT: a name that is not here is never run: the client is told that it does not exist.
  */
 export class Names {
-  readonly statements = new Map<string, Statement>()
-  readonly portals = new Map<string, Portal>()
+  readonly statements = new NameTable<Statement>()
+  readonly portals = new NameTable<Portal>()
   #countedBytes = 0
   /** Since they were counted last. */
   #addedBytes = 0
@@ -50,11 +98,7 @@ export class Names {
    * nothing to replace.
    */
   effective(facts: SqlFacts): SqlFacts {
-    let isSame = true
-    for (const statement of facts.statements) {
-      if (statement.runs !== undefined) isSame = false
-    }
-    if (isSame) return facts
+    if (!runsNames(facts)) return facts
     const prepared = new Map<string, SqlStatementFacts>()
     const cursors = new Map<string, SqlStatementFacts>()
     const statements: SqlStatementFacts[] = []
@@ -102,7 +146,8 @@ export class Names {
         })
         break
       case 'deallocate':
-        if (effect.name === undefined) this.#clearStatements()
+        // The unnamed one is none of those that DEALLOCATE and DISCARD mean.
+        if (effect.name === undefined) this.statements.deleteWhere((name) => name !== '')
         else this.statements.delete(effect.name)
         break
       case 'declare-cursor': {
@@ -121,32 +166,23 @@ export class Names {
         break
       }
       case 'close-cursor':
-        return this.#closePortals((name, portal) => (effect.name === undefined ? portal !== by : name === effect.name))
+        return this.portals.deleteWhere((name, portal) =>
+          effect.name === undefined ? portal !== by : name === effect.name,
+        )
       case 'discard-all':
-        this.#clearStatements()
-        return this.#closePortals((_name, portal) => portal !== by)
+        this.statements.deleteWhere((name) => name !== '')
+        return this.portals.deleteWhere((_name, portal) => portal !== by)
       default:
         break
     }
     return []
   }
+}
 
-  #closePortals(isClosed: (name: string, portal: Portal) => boolean): readonly Portal[] {
-    const closed: Portal[] = []
-    for (const [name, portal] of this.portals) {
-      if (!isClosed(name, portal)) continue
-      this.portals.delete(name)
-      closed.push(portal)
-    }
-    return closed
-  }
-
-  /** The unnamed one is none of those that DEALLOCATE and DISCARD mean. */
-  #clearStatements(): void {
-    const unnamed = this.statements.get('')
-    this.statements.clear()
-    if (unnamed !== undefined) this.statements.set('', unnamed)
-  }
+/** Whether it says EXECUTE, FETCH or MOVE: what it does is what a name stands for. */
+export function runsNames({ statements }: SqlFacts): boolean {
+  for (let i = 0; i < statements.length; i++) if (statements[i]?.runs !== undefined) return true
+  return false
 }
 
 /** Roughly. */
