@@ -1,6 +1,6 @@
 import type { Command, FileAccess, NetworkTarget, ShellFacts, ShellSimpleCommand } from '../core/index.js'
 import { normalizeHost } from './host.js'
-import { readPath, type PathBase, type ReadPath } from './path-pattern.js'
+import { type PathBase, type ReadPath, type ReadPathOptions, readPath } from './path-pattern.js'
 
 /** What matchers look at of a command line, an operation on files, a forwarded port or a request of a channel. */
 export interface ChannelView {
@@ -67,15 +67,8 @@ export function channelViewsOf(command: Command): readonly ChannelView[] | undef
         },
       ]
     case 'sftp': {
-      const files = command.files.map((access) => {
-        const read = touched(
-          { ...access, isRecursive: access.isRecursive || MOVES.has(command.operation) },
-          'home',
-          false,
-        )
-        // To a permission, what is moved is what was named.
-        return { ...read, isRecursive: access.isRecursive }
-      })
+      const options = { base: 'home', showsUnknown: false, isMoved: MOVES.has(command.operation) } as const
+      const files = command.files.map((access) => touched(access, options))
       return [{ ...NOTHING, operation: command.operation, files }]
     }
     case 'port-forward': {
@@ -88,7 +81,7 @@ export function channelViewsOf(command: Command): readonly ChannelView[] | undef
         {
           ...NOTHING,
           request: command.via,
-          files: socket.map((access) => touched(access, 'home', false)),
+          files: socket.map((access) => touched(access, { base: 'home', showsUnknown: false })),
           // Port 0 leaves the choice to the target.
           targets: socketPath === undefined ? [targetOf({ host, port })] : [],
         },
@@ -114,7 +107,7 @@ function shellViews({
 }: Extract<Command, { kind: 'shell' }>): readonly ChannelView[] {
   // A line of a terminal begins where the lines before it led to.
   const base: PathBase = via === 'exec' ? 'home' : 'unknown'
-  const files = facts.files.map((access) => touched(access, base, true))
+  const files = facts.files.map((access) => touched(access, { base, showsUnknown: true }))
   const targets = facts.network.map(targetOf)
   const given = environment.map(({ name }) => name)
   const isExact = facts.certainty === 'exact'
@@ -131,8 +124,8 @@ function shellViews({
   }))
 }
 
-function touched(access: FileAccess, base: PathBase, showsUnknown: boolean): TouchedPath {
-  return { ...readPath(access, { base, showsUnknown }), modes: access.modes }
+function touched(access: FileAccess, options: ReadPathOptions): TouchedPath {
+  return { ...readPath(access, options), modes: access.modes }
 }
 
 function targetOf({

@@ -103,6 +103,40 @@ describe('a path pattern', () => {
     expect(all(['**'], '$X')).toBe(true)
   })
 
+  it('is not got round by another name for what it is about, or for a directory above that', () => {
+    const moved = (pattern: string, path: string): boolean =>
+      mayTouch(
+        pathPattern(pattern),
+        readPath(
+          { path, modes: [], isRecursive: false, isExact: true },
+          { base: 'home', showsUnknown: false, isMoved: true },
+        ),
+      )
+    for (const [pattern, path] of [
+      ['**/.ssh/id_*', '/home/ann/.ssh'],
+      ['**/.ssh/id_*', '/home/ann/.ssh/id_rsa'],
+      ['**/.ssh/id_*', '.ssh'],
+      ['~/.ssh/**', '/home/ann/.ssh'],
+      ['/etc/shadow', '/etc'],
+      ['/etc/shadow', '/'],
+      ['/home/*/.ssh/id_*', '/home/ann'],
+      ['/home/*/.ssh/id_*', '~'],
+      ['/srv/**/secret/*', '/srv/a'],
+    ] as const) {
+      expect(moved(pattern, path), `${pattern} ${path}`).toBe(true)
+    }
+    // There it still has a name that the pattern matches.
+    for (const [pattern, path] of [
+      ['**/.ssh/id_*', '/home/ann'],
+      ['**/.ssh/id_*', '/srv/in/a.part'],
+      ['~/.ssh/**', '/home/ann'],
+      ['secret', '/srv/a'],
+      ['/etc/shadow', '/srv/a'],
+    ] as const) {
+      expect(moved(pattern, path), `${pattern} ${path}`).toBe(false)
+    }
+  })
+
   it('that could never match is refused', () => {
     for (const pattern of ['/etc/', 'a//b', '/etc/../x', './x', 'a**b', '$HOME/x', 'a\nb']) {
       expect(parsePathPattern(pattern), pattern).toHaveProperty('message')
@@ -154,6 +188,8 @@ describe('of every path that can be meant', () => {
         const concrete = `/${names.join('/')}`
         fc.pre(regexOf(source).test(concrete))
         const cut = drop % names.length
+        // A home directory is in no hidden one.
+        fc.pre(how === 'below' || !names.slice(0, cut).some((name) => name.startsWith('.')))
         const views: Record<typeof how, Partial<FileAccess> & { path: string }> = {
           exact: { path: concrete },
           relative: { path: names.slice(cut).join('/') },

@@ -4,6 +4,11 @@ import type { Complaint } from './shape.js'
 
 /** Any number of parts, also none. */
 const MANY = Symbol('many')
+/**
+ * What is below a path that gets another name. A pattern that begins anywhere still matches it there, as long as the path
+ * that moved reaches into no other part of the pattern.
+ */
+const MOVED = Symbol('moved')
 /** The parts of a home directory: any, but for those of directories that no home is in. */
 const HOME = Symbol('home')
 
@@ -74,7 +79,7 @@ export function pathPattern(source: string): PathPattern {
 
 const impossible: PatternPart = { exact: compileGlob('/'), folded: compileGlob('/') }
 
-type PathToken = { readonly text: string; readonly isLiteral: boolean } | typeof MANY | typeof HOME
+type PathToken = { readonly text: string; readonly isLiteral: boolean } | typeof MANY | typeof MOVED | typeof HOME
 
 /** A path as far as it is known. */
 export interface ReadPath {
@@ -94,6 +99,8 @@ export interface ReadPathOptions {
   readonly base: PathBase
   /** Whether an inexact path shows, in the shell's own characters, what is not known of it. */
   readonly showsUnknown: boolean
+  /** The path gets another name, with all that is below it. */
+  readonly isMoved?: boolean
 }
 
 /**
@@ -101,7 +108,7 @@ export interface ReadPathOptions {
  *
  * What is not known of a path may be anything; so may what comes before a `..`, as that may follow a link.
  */
-export function readPath(access: FileAccess, { base, showsUnknown }: ReadPathOptions): ReadPath {
+export function readPath(access: FileAccess, { base, showsUnknown, isMoved = false }: ReadPathOptions): ReadPath {
   const { path, isExact, isRecursive } = access
   const root = path.startsWith('/') ? 'absolute' : path.startsWith('~') ? 'home' : 'relative'
   const [first = '', ...others] = path.split('/')
@@ -112,7 +119,8 @@ export function readPath(access: FileAccess, { base, showsUnknown }: ReadPathOpt
   if (!isExact && (!showsUnknown || isAnything(path, texts, root))) return { tokens: [MANY], certain, isRecursive }
   const tokens: PathToken[] = [...startOf()]
   for (const text of texts.slice(up + 1)) tokens.push(isExact ? { text: fold(text), isLiteral: true } : tokenOf(text))
-  if (isRecursive) tokens.push(MANY)
+  if (isMoved) tokens.push(MOVED)
+  else if (isRecursive) tokens.push(MANY)
   return { tokens, certain, isRecursive }
 
   function startOf(): readonly PathToken[] {
@@ -152,6 +160,7 @@ function fold(text: string): string {
 export function mayTouch(pattern: PathPattern, path: ReadPath): boolean {
   const wanted = searchedParts(pattern)
   const given = path.tokens
+  const firstNamed = wanted.findIndex((part) => !isRun(part))
   // reached[j]: the pattern from i on and the path from j on have a path in common.
   let reached: boolean[] = []
   for (let i = wanted.length; i >= 0; i--) {
@@ -166,8 +175,9 @@ export function mayTouch(pattern: PathPattern, path: ReadPath): boolean {
       else if (isRun(part)) {
         // A home directory that is the root of all is meant by the names in it, not by `~/**`.
         const mayBeNone = part === MANY || j > 0 || literalOf(wanted[i + 1] ?? MANY) !== ''
-        reached[j] = (next[j] === true && mayBeNone) || skipsToken
-      } else if (isRun(token)) reached[j] = reached[j + 1] === true || skipsPart
+        reached[j] = (next[j] === true && mayBeNone) || (skipsToken && (token !== MOVED || firstNamed < i))
+      } else if (token === MOVED && i > 0 && i === firstNamed) reached[j] = reached[j + 1] === true
+      else if (isRun(token)) reached[j] = reached[j + 1] === true || skipsPart
       else if (part === undefined || token === undefined) reached[j] = false
       else {
         const meets = globsMeet(part.folded.source, token.text, { isLiteral: token.isLiteral })
@@ -182,11 +192,12 @@ type SearchedPart = PatternPart | typeof MANY | typeof HOME
 
 function searchedParts({ root, parts }: PathPattern): readonly SearchedPart[] {
   if (root === 'absolute') return parts
+  if (root === 'anywhere' && parts[0] === MANY) return parts
   return [root === 'home' ? HOME : MANY, ...parts]
 }
 
-function isRun(part: SearchedPart | PathToken | undefined): part is typeof MANY | typeof HOME {
-  return part === MANY || part === HOME
+function isRun(part: SearchedPart | PathToken | undefined): part is typeof MANY | typeof MOVED | typeof HOME {
+  return part === MANY || part === HOME || part === MOVED
 }
 
 /** Whether a run of parts may go over the part at the index: a home directory is not in directories where none is. */
@@ -195,7 +206,10 @@ function mayBeIn(
   parts: readonly (SearchedPart | PathToken)[],
   index: number,
 ): boolean {
-  if (run !== HOME || index > 1) return true
+  if (run !== HOME) return true
+  const part = parts[index]
+  if (part !== undefined && literalOf(part).startsWith('.')) return false
+  if (index > 1) return true
   return !NO_HOMES.has(
     parts
       .slice(0, index + 1)
