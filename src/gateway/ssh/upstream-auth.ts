@@ -1,10 +1,10 @@
+import { createPrivateKey } from 'node:crypto'
 import type { AnyAuthMethod, ParsedKey } from 'ssh2'
 import { SallyportError } from '../../core/index.js'
 import {
   bareSignature,
   certificateLogin,
   mendCertificateRequest,
-  readSshPrivateKey,
   type SshCredentials,
 } from '../../credentials/ssh/index.js'
 import type { Ssh2Module, Ssh2Protocol } from './ssh2.js'
@@ -12,9 +12,10 @@ import type { Ssh2Module, Ssh2Protocol } from './ssh2.js'
 /**
  * The one way in which the gateway logs in to a target. Whatever else a target asks for it does not get.
  *
+ * @param protocol of the connection to the target
  * @throws SallyportError `upstream_authentication_failed` for a key that ssh2 cannot read
  */
-export function authMethods(ssh2: Ssh2Module, credentials: SshCredentials): AnyAuthMethod[] {
+export function authMethods(ssh2: Ssh2Module, credentials: SshCredentials, protocol: Ssh2Protocol): AnyAuthMethod[] {
   const { user: username } = credentials
   switch (credentials.method) {
     case 'password': {
@@ -35,7 +36,7 @@ export function authMethods(ssh2: Ssh2Module, credentials: SshCredentials): AnyA
     case 'key':
       return [{ type: 'publickey', username, key: parseKey(ssh2, credentials) }]
     case 'certificate':
-      return [{ type: 'publickey', username, key: certifiedKey(ssh2, credentials) }]
+      return [{ type: 'publickey', username, key: certifiedKey(ssh2, credentials, protocol) }]
   }
 }
 
@@ -49,39 +50,42 @@ function parseKey(
   throw new SallyportError('upstream_authentication_failed', 'the private key for the target cannot be read')
 }
 
-/** ssh2's key object with a certificate in the place of its public key. */
+/**
+ * ssh2's key object with a certificate in the place of its public key. ssh2 names the request's algorithm before the signature,
+ * which targets refuse for certificates, and sends the request in the turn in which it is signed: that message is mended.
+ */
 function certifiedKey(
   ssh2: Ssh2Module,
   credentials: Extract<SshCredentials, { readonly method: 'certificate' }>,
+  protocol: Ssh2Protocol,
 ): ParsedKey {
   const login = certificateLogin(credentials.certificate)
-  const key = readSshPrivateKey(credentials)
+  const parsed = parseKey(ssh2, credentials)
+  // ssh2 has decrypted it, also from OpenSSH's own encrypted form.
+  const key = createPrivateKey(parsed.getPrivatePEM())
   const replaced = {
     type: login.algorithm,
     getPublicSSH: () => Buffer.from(login.blob),
-    sign: (data: Buffer) => Buffer.from(bareSignature(key, login, data)),
+    sign: (data: Buffer) => {
+      mendNextMessage(protocol)
+      return Buffer.from(bareSignature(key, login, data))
+    },
   }
-  return Object.assign(Object.create(parseKey(ssh2, credentials)) as ParsedKey, replaced)
+  return Object.assign(Object.create(parsed) as ParsedKey, replaced)
 }
 
-/**
- * ssh2 names the request's algorithm before the signature, which targets refuse for certificates: such requests are mended on
- * their way out, until the returned function is called.
- */
-export function mendRequests(protocol: Ssh2Protocol): () => void {
+/** Every exchange of keys brings a new writer, so only the one that is in use while a request is signed will do. */
+function mendNextMessage(protocol: Ssh2Protocol): void {
   const { write } = protocol._packetRW
   const original = write.finalize
   write.finalize = (packet, isForced) => {
-    const finalize = original.bind(write)
+    write.finalize = original
     const padding = packet[4] ?? 0
     const end = write.allocStart + packet.readUInt32BE(0) - 1 - padding
     const mended = mendCertificateRequest(packet.subarray(write.allocStart, end))
-    if (mended === undefined) return finalize(packet, isForced)
+    if (mended === undefined) return write.finalize(packet, isForced)
     const replaced = write.alloc(mended.length)
     replaced.set(mended, write.allocStart)
-    return finalize(replaced, isForced)
-  }
-  return () => {
-    write.finalize = original
+    return write.finalize(replaced, isForced)
   }
 }

@@ -6,7 +6,7 @@ import { sshAlgorithms } from './algorithms.js'
 import { protocolOf, type Ssh2Module } from './ssh2.js'
 import { SshTransport } from './transport.js'
 import type { SshTarget } from './types.js'
-import { authMethods, mendRequests } from './upstream-auth.js'
+import { authMethods } from './upstream-auth.js'
 
 export interface UpstreamOptions {
   readonly ssh2: Ssh2Module
@@ -58,7 +58,6 @@ export class Upstream {
     client.on('ready', () => {
       const transport = this.#transport
       if (this.#isReady || this.#isClosed || transport === undefined) return
-      stopMending()
       this.#isReady = true
       this.#options.ready(transport)
     })
@@ -74,7 +73,7 @@ export class Upstream {
         try {
           const verdict = hostKeys.judge({ host: target.host, port: target.port, key })
           if (verdict.isTrusted) {
-            methods = authMethods(ssh2, credentials)
+            methods = authMethods(ssh2, credentials, protocolOf(client))
             return true
           }
           this.#close(hostKeyError(verdict))
@@ -87,9 +86,7 @@ export class Upstream {
       // INVARIANT: there is no method, and so no secret, before the host key is verified.
       authHandler: (_left, _isPartial, next) => next(methods?.shift() ?? (false as unknown as AnyAuthMethod)),
     })
-    const protocol = protocolOf(client)
-    const stopMending = mendRequests(protocol)
-    this.#transport = new SshTransport('upstream', this.#socket, protocol)
+    this.#transport = new SshTransport('upstream', this.#socket, protocolOf(client))
   }
 
   #failed(cause: Error & { readonly level?: string }): void {
