@@ -12,13 +12,7 @@ import { denialOf, ENGINE_FAILED, MASKING_FAILED, observedOutcome, TEXT_DIALECT 
 import type { Judgement } from './types.js'
 
 /** What the enforcer needs of the masking layer: `createMasking` makes one. */
-export interface MaskCompiler extends Pick<Masking, 'compile' | 'textMasker'> {
-  /**
-   * The masker for commands whose results are plain text: no row plans, and a masker for each stream. Undefined when there is nothing
-   * to look for; columns are not looked at. Missing: such commands are refused where a rule asks for detectors.
-   */
-  compileText?(set: MaskSet): ResultMasker | undefined
-}
+export interface MaskCompiler extends Pick<Masking, 'compile' | 'textMasker'>, Partial<Pick<Masking, 'compileText'>> {}
 
 /** An observing enforcer decides on no line of a terminal: it lets all of it pass, and records. */
 const OBSERVED_TEXT: Obligations = Object.freeze({ terminal: 'record', allowsRawTerminal: true })
