@@ -1,4 +1,3 @@
 export { createScpMachine } from './machine.js'
 export type { ScpMachineOptions } from './options.js'
 export { parseScpCommand, type ScpCommand } from './parse-command.js'
-export type { FileChannelEvent, FileMachine } from '../files/events.js'

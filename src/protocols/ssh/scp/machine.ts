@@ -162,7 +162,7 @@ export class ScpMachine implements FileMachine {
   wantsRead(from: Side): boolean {
     if (this.#isClosed) return false
     const reader = from === this.#sender ? this.#fromSender : this.#fromReceiver
-    return reader.available < this.#limits.maxWaitingBytes
+    return reader.available < Math.max(this.#limits.maxWaitingBytes, this.#limits.maxLineBytes)
   }
 
   #held(commandId: number): Current | undefined {

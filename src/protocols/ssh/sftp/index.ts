@@ -1,4 +1,3 @@
 export { createSftpMachine } from './machine.js'
 export type { SftpMachineOptions } from './options.js'
 export { SFTP_EXTENSIONS, type SftpExtension } from './extensions.js'
-export type { FileChannelEvent, FileMachine } from '../files/events.js'

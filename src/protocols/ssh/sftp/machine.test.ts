@@ -249,6 +249,19 @@ describe('the SFTP machine', () => {
     expect(unknown.commands[0]?.files[0]).toMatchObject({ path: 'x', isExact: false })
   })
 
+  it('SSH-2 counts a link as reading and writing what it leads to, in the order of the target', () => {
+    const filesOf = (symlinkOrder: 'openssh' | 'draft'): unknown => {
+      const harness = ready(undefined, { symlinkOrder })
+      harness.receive('downstream', packet(p.SYMLINK, 1, 'one', '/d/two'))
+      return harness.commands[0]?.files
+    }
+    expect(filesOf('openssh')).toEqual([
+      { path: '/d/two', modes: ['create'], isRecursive: false, isExact: true },
+      { path: '/d/one', modes: ['read', 'write'], isRecursive: true, isExact: true },
+    ])
+    expect(filesOf('draft')).toMatchObject([{ path: '/home/u/one' }, { path: '/d/two' }])
+  })
+
   it('shows control characters of a path to people as what they are', () => {
     const harness = ready()
     harness.receive('downstream', packet(p.REMOVE, 1, '/a\u001b[2J\n/b'))

@@ -79,7 +79,10 @@ export class SftpMachine implements FileMachine {
   wantsRead(from: Side): boolean {
     const s = this.#s
     if (s.isClosed) return false
-    return from === 'upstream' || s.fromClient.available < s.limits.maxWaitingBytes
+    // A request is judged whole: there has to be room for the longest.
+    return (
+      from === 'upstream' || s.fromClient.available < Math.max(s.limits.maxWaitingBytes, s.limits.maxPacketBytes + 4)
+    )
   }
 
   #isHeld(commandId: number): boolean {

@@ -1,0 +1,1 @@
+export type { FileChannelEvent, FileMachine } from './events.js'
