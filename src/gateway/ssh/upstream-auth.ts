@@ -34,7 +34,7 @@ export function authMethods(ssh2: Ssh2Module, credentials: SshCredentials, proto
       ]
     }
     case 'key':
-      return [{ type: 'publickey', username, key: parseKey(ssh2, credentials) }]
+      return [{ type: 'publickey', username, key: withoutSha1(parseKey(ssh2, credentials)) }]
     case 'certificate':
       return [{ type: 'publickey', username, key: certifiedKey(ssh2, credentials, protocol) }]
   }
@@ -48,6 +48,13 @@ function parseKey(
   // ssh2's own error may quote what it read.
   if (!(parsed instanceof Error)) return Array.isArray(parsed) ? (parsed[0] as ParsedKey) : parsed
   throw new SallyportError('upstream_authentication_failed', 'the private key for the target cannot be read')
+}
+
+/** To a target that does not announce what it verifies, ssh2 would sign with SHA-1 (RFC 8332 section 3.3). */
+function withoutSha1(parsed: ParsedKey): ParsedKey {
+  if (parsed.type !== 'ssh-rsa') return parsed
+  const replaced = { type: 'rsa-sha2-512', sign: (data: Buffer) => parsed.sign(data, 'sha512') }
+  return Object.assign(Object.create(parsed) as ParsedKey, replaced)
 }
 
 /**

@@ -77,3 +77,26 @@ describe('certificates', () => {
     }
   })
 })
+
+describe('an RSA key', () => {
+  it('of the gateway never signs SHA-1, whatever the target announces', async () => {
+    const file = `${authority}-rsa`
+    runKeygen('-q', '-t', 'rsa', '-N', '', '-f', file)
+    const strict = await startSshd({
+      settings: ['PubkeyAcceptedAlgorithms rsa-sha2-512'],
+      authorizedKeys: [readFileSync(`${file}.pub`, 'utf8').trim()],
+    })
+    const privateKey = new Secret(readFileSync(file, 'utf8'))
+    const gateway = await startSshGateway({
+      server: strict,
+      credentials: staticSshCredentials({ web: { method: 'key', user: strict.user, privateKey } }),
+    })
+    try {
+      expect(await gateway.ssh(['echo hello'])).toMatchObject({ stdout: 'hello\n', code: 0 })
+    } finally {
+      await gateway.stop()
+      await strict.stop()
+      for (const each of [file, `${file}.pub`]) rmSync(each, { force: true })
+    }
+  })
+})
