@@ -45,6 +45,8 @@ export function createShellAnalyzer(options: ShellAnalyzerOptions = {}): ShellAn
   return new CachingShellAnalyzer(options)
 }
 
+const MAX_HERE_DOCUMENTS = 500
+
 class CachingShellAnalyzer implements ShellAnalyzer {
   private readonly options: Required<ShellAnalyzerOptions>
   private readonly cache: GenerationCache<ShellFacts>
@@ -76,6 +78,9 @@ class CachingShellAnalyzer implements ShellAnalyzer {
 
   private judge(text: string): ShellFacts {
     if (text.includes('\0')) return unparsed('the line contains a NUL character')
+    // The parser looks through all that are open at each line.
+    if (text.split('<<', MAX_HERE_DOCUMENTS + 1).length > MAX_HERE_DOCUMENTS)
+      return unparsed('the line has too many here-documents')
     if (isMisread(text)) return unparsed('the line contains characters that cannot be read')
     if (this.options.isInteractive && /!(?=[^\s=(])|^\^/m.test(text)) return unparsed('the line refers to a history')
     const { maxCommands, maxEntries, maxDepth, maxTextLength, dialect } = this.options

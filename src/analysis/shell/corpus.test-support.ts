@@ -36,3 +36,27 @@ function commandSummary(command: ShellSimpleCommand): string {
     ...operands.map((operand) => JSON.stringify(operand).slice(1, -1)),
   ].join(' ')
 }
+
+export interface CorpusCase {
+  /** The hazard that every line of the section has, or `harmless`. */
+  readonly section: string
+  readonly text: string
+  readonly expected: string
+}
+
+/** Reads pairs of a line and, indented, what is expected of it; sections begin with `##`, line breaks are written as ⏎. */
+export function corpusCases(file: string): readonly CorpusCase[] {
+  const cases: CorpusCase[] = []
+  let section = ''
+  let text: string | undefined
+  for (const line of file.split('\n')) {
+    if (line.startsWith('## ')) section = line.slice(3)
+    else if (line === '' || line.startsWith('#')) continue
+    else if (line.startsWith('    ')) {
+      if (text === undefined) throw new Error(`an expectation without a line: ${line}`)
+      cases.push({ section, text: text.replaceAll('⏎', '\n'), expected: line.slice(4) })
+      text = undefined
+    } else text = line
+  }
+  return cases
+}

@@ -122,9 +122,12 @@ export class Line implements ExpansionHost {
   private statements(statements: readonly Statement[], context: Context): Output {
     let output = NO_OUTPUT
     for (const { command, background } of statements) {
+      const before = context.scope.places
       const inner = background === true ? subshell(context) : context
       const calls = this.runner.selfCalls
       output = joined(output, command.type === 'AndOr' ? this.andOr(command, inner) : this.pipelineNode(command, inner))
+      // Whatever it has failed to do, the next one runs.
+      if (statements.length > 1) context.scope.places = mergePlaces(before, context.scope.places)
       if (background === true && this.runner.selfCalls > calls) this.hasFork = true
       if (background === true) this.hasBackground = true
     }

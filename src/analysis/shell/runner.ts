@@ -232,19 +232,28 @@ export class Runner {
     // A line that runs itself.
     if (first.text === '$0' || first.text === './$0') this.collector.hazards.add('fork-bomb')
     this.collector.hazards.add('unseen-code')
+    this.unknownCommand(first, rest, assignments, context)
+    this.collector.unparsed('which program runs is known only when it does')
+    return undefined
+  }
+
+  private unknownCommand(
+    word: WordValue,
+    rest: readonly WordValue[],
+    assignments: readonly ShellAssignment[],
+    { wrappers, isRemote }: Pick<Context, 'wrappers' | 'isRemote'>,
+  ): void {
     this.collector.command({
       program: undefined,
-      word: first.text,
+      word: word.text,
       arguments: rest.map((argument) => argument.text),
       flags: [],
       operands: [],
       assignments,
-      wrappers: context.wrappers,
-      isRemote: context.isRemote,
+      wrappers,
+      isRemote,
       certainty: 'unparsed',
     })
-    this.collector.unparsed('which program runs is known only when it does')
-    return undefined
   }
 
   /** A program given by its path is a file that is run. */
@@ -314,10 +323,11 @@ export class Runner {
   ): void {
     const { hazards } = this.collector
     if (modes.includes('read')) this.reads++
-    for (const path of resolvePath(word, context.scope.places)) {
+    const paths = resolvePath(word, context.scope.places)
+    if (paths.length > 1) this.collector.conservative()
+    for (const path of paths) {
       if (QUIET_PATH.test(path.path) || path.shape.startsWith('/dev/fd/')) continue
       const isExact = path.isExact && !context.isOpen
-      if (context.scope.places.length > 1) this.collector.conservative()
       this.collector.file(path.path, modes, isRecursive, isExact)
       for (const hazard of pathHazards(path, modes, { isRecursive, isAppended, isMoved, mayVary: word.mayVary }))
         hazards.add(hazard)
@@ -357,7 +367,8 @@ export class Runner {
       this.hasUnknownProgram = true
       this.collector.hazards.add('unseen-code')
       this.collector.unparsed('the text that a shell runs is known only when it does')
-      // What can be seen of it is better than nothing.
+      const { wrappers, isRemote } = innerContext(context, wrapper, options)
+      this.unknownCommand(word, [], [], { wrappers, isRemote })
       return
     }
     this.walker.text(word.text, innerContext(context, wrapper, options))

@@ -1,6 +1,6 @@
 import { type Call, type ProgramTable, program, programs, type Report } from '../program.js'
 import { knownWord, type WordValue } from '../word-value.js'
-import { codeHazards, connects, connectsTo, portOf, runsScript } from './support.js'
+import { MAX_CODE_LENGTH, codeHazards, connects, connectsTo, portOf, runsScript } from './support.js'
 
 /** `-c code`, `-e code`, else a script, else standard input. */
 function interpreter(...codeOptions: readonly string[]) {
@@ -296,6 +296,10 @@ function database(call: Call, report: Report): void {
   if (host !== undefined) connects(report, host, portOf(call.value('port')))
   const texts = call.values.filter(({ spec }) => /^(?:command|execute|eval)$/.test(spec.name)).map(({ word }) => word)
   const query = texts.map(({ text }) => text).join(';') || call.operands.map(({ text }) => text).join(' ')
+  if (query.length > MAX_CODE_LENGTH) {
+    report.hazard('unseen-code')
+    return report.conservative()
+  }
   if (
     /\\!|\bsystem\s|\bto\s+program\b|\bcopy\b.*\bprogram\b|\.shell|\.system|load_extension|sys_exec|into\s+(?:out|dump)file|eval\s|\bconfig\s+set\b|\bmodule\s+load\b|\bslaveof\b/is.test(
       query,

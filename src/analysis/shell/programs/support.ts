@@ -84,12 +84,16 @@ export function remotePath(word: WordValue): WordValue | undefined {
   return { ...word, text: word.text.replace(/:.*$/s, '').replace(/^rsync:\/\/([^/]*).*/s, '$1') }
 }
 
+/** Longer code is not looked into: searching it would take more than its length. */
+export const MAX_CODE_LENGTH = 8192
+
 /** Code that some interpreter is given as text: what it does is not in the words. */
 export function codeHazards(word: WordValue, report: Report): void {
   report.hazard('unseen-code')
   report.conservative()
   const code = word.text
   if (word.fetches) report.hazard('download-and-run')
+  if (code.length > MAX_CODE_LENGTH) return
   const connects =
     /socket|TCPSocket|fsockopen|IO::Socket|net\.connect|\/inet\/tcp|pfsockopen|createConnection|\/dev\/tcp/i.test(code)
   const shells =

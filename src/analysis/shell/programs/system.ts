@@ -3,9 +3,6 @@ import { type Call, type ProgramTable, program, programs, type Report } from '..
 import { knownWord } from '../word-value.js'
 import { runsScript } from './support.js'
 
-const SECURITY_UNIT =
-  /^(?:auditd|rsyslog|syslog(?:-ng)?|systemd-journald|firewalld|ufw|iptables|nftables|fail2ban|apparmor|falcon-sensor|crowdstrike|wazuh-agent|ossec|clamav.*|osqueryd|falco)/
-
 function service(action: string | undefined, units: readonly string[], call: Call, report: Report): void {
   if (action === undefined) return
   const stops = /^(?:stop|kill|disable|mask|isolate|halt)$/.test(action)
@@ -14,7 +11,6 @@ function service(action: string | undefined, units: readonly string[], call: Cal
   if (stops && units.some((unit) => /^(?:auditd|rsyslog|syslog|systemd-journald)/.test(unit)))
     report.hazard('log-tampering')
   if (stops && units.some((unit) => /^(?:firewalld|ufw|iptables|nftables)/.test(unit))) report.hazard('firewall')
-  if (stops && units.some((unit) => SECURITY_UNIT.test(unit))) report.hazard('privilege-change')
   if (/^(?:enable|reenable|link|preset|add-wants|add-requires|edit|set-default|revert|set-property)$/.test(action))
     report.hazard('persistence')
   if (

@@ -1,5 +1,6 @@
 import { type Call, type ProgramTable, program, programs, type Report } from '../program.js'
 import type { WordValue } from '../word-value.js'
+import { MAX_CODE_LENGTH } from './support.js'
 
 /** The first operand is a pattern or a program, unless an option gives it. */
 function skipsFirst(...options: readonly string[]) {
@@ -23,6 +24,10 @@ function awk(call: Call, report: Report): void {
 function awkCode(code: WordValue, report: Report): void {
   if (!code.isKnown) report.hazard('unseen-code')
   const { text } = code
+  if (text.length > MAX_CODE_LENGTH) {
+    report.hazard('unseen-code')
+    return report.conservative()
+  }
   const isRunning = /\bsystem\s*\(|\|\s*&?\s*getline|\|&|print[^|\n;}]*\|\s*(?!\|)|@load|\bextension\s*\(/.test(
     text.replace(/\|\|/g, ''),
   )
@@ -62,7 +67,7 @@ function sed(call: Call, report: Report): void {
 
 function sedScript(script: WordValue, report: Report): void {
   const { text } = script
-  if (!script.isKnown) {
+  if (!script.isKnown || text.length > MAX_CODE_LENGTH) {
     report.hazard('unseen-code')
     return report.conservative()
   }
