@@ -47,7 +47,8 @@ export interface StreamMasker {
   push(chunk: Uint8Array): Uint8Array
   /**
    * Decides everything held back as if the text ended here, and returns it. What is pushed later starts a new text,
-   * except that a private key or token whose end has not come stays masked.
+   * except that a private key or token whose end has not come stays masked. A terminal's masker remembers what it let
+   * go, and masks the rest of a value that is found only then.
    */
   flush(): Uint8Array
   /** Bytes waiting for a decision. Never more than `maxHoldBackBytes`. */

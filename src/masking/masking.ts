@@ -13,7 +13,9 @@ import { PostgresResultMasker } from './postgres/result-masker.js'
 import { Replacer } from './replacer.js'
 import { keptOf } from './strategies.js'
 import { DetectingStreamMasker } from './stream-masker.js'
+import { TerminalStreamMasker } from './terminal-masker.js'
 import { DetectingTextMasker } from './text-masker.js'
+import { TextResultMasker } from './text-result-masker.js'
 
 /** Sets of masks kept compiled. A policy has few; more come only from attributes put into masks. */
 const MAX_CACHED = 256
@@ -33,6 +35,13 @@ export interface Masking {
    * @throws SallyportError `invalid_policy` for an unknown detector or a malformed strategy
    */
   compile(set: MaskSet, dialect: 'postgres'): ResultMasker
+  /**
+   * The masker for output that is text: of shells, programs, files. Masks of columns have nothing to act on there.
+   * Undefined when there is nothing to look for.
+   *
+   * @throws SallyportError `invalid_policy` for an unknown detector or a malformed strategy
+   */
+  compileText(set: MaskSet): ResultMasker | undefined
   /** For text outside results. Undefined when there is nothing to look for. */
   textMasker(specs: readonly DetectorMaskSpec[]): TextMasker | undefined
   /**
@@ -41,6 +50,15 @@ export interface Masking {
    * @throws SallyportError `invalid_option` when so few bytes may be held back that values could slip through
    */
   stream(specs: readonly DetectorMaskSpec[], options: { readonly maxHoldBackBytes: number }): StreamMasker
+  /**
+   * For a terminal's output, or any that may have escape sequences in it: values are found across them, and they stay.
+   * Text that was flushed is remembered: a value that is complete only later is masked from there on, so what can have
+   * left of it is the beginning that was flushed. Values drawn by moving the cursor about are not found.
+   *
+   * @param options bytes held back at most, default 4096
+   * @throws SallyportError `invalid_option` when so few bytes may be held back that values could slip through
+   */
+  terminal(specs: readonly DetectorMaskSpec[], options?: { readonly maxHoldBackBytes?: number }): StreamMasker
 }
 
 /**
@@ -76,8 +94,13 @@ export function createMasking(options: MaskingOptions): Masking {
         return new PostgresResultMasker(set, hash, detecting, textMasker(set.detectors))
       })
     },
+    compileText(set) {
+      const text = textMasker(set.detectors)
+      return text === undefined ? undefined : new TextResultMasker(replacer(set.detectors), text)
+    },
     textMasker,
     stream: (specs, streamOptions) => new DetectingStreamMasker(replacer(specs), streamOptions),
+    terminal: (specs, terminalOptions) => new TerminalStreamMasker(replacer(specs), terminalOptions),
   }
 }
 

@@ -1,0 +1,180 @@
+import {
+  ByteWriter,
+  hasNoSequences,
+  SallyportError,
+  type StreamMasker,
+  TERMINAL_PART,
+  TerminalParser,
+} from '../core/index.js'
+import { MarkedStream } from './marked-stream.js'
+import type { Replacer } from './replacer.js'
+
+/** Longest sequence that the parser takes for one. */
+const MAX_SEQUENCE_BYTES = 260
+/** A repetition longer than this is no part of a value. */
+const MAX_REPEATED = 64
+
+/** Controls after which text stands elsewhere: `A`, `B`, `D`-`H`, `J`, `L`, `M`, `P`, `S`, `T`, `@`, `d`, `f`, `r`, `s`, `u`. */
+const MOVES = new Set(Buffer.from('ABDEFGHJLMPST@dfrsu', 'latin1'))
+/** IND, NEL, RI, DECRC, RIS. */
+const ESCAPE_MOVES = new Set(Buffer.from('DEM8c', 'latin1'))
+const NEW_LINE = Buffer.from('\n')
+const BLANK = Buffer.from(' ')
+const NO_BYTES = Buffer.alloc(0)
+
+/**
+ * Finds values in a terminal's output as a person would read it: split over packets, inside characters, with colours,
+ * modes, titles and the like between their characters. A cursor moved to the right is a blank, a cursor moved
+ * elsewhere ends a line. The content of control strings (titles, clipboard, links) is masked as a text of its own.
+ */
+export class TerminalStreamMasker implements StreamMasker {
+  readonly #replacer: Replacer
+  readonly #maxHoldBackBytes: number
+  readonly #parser = new TerminalParser()
+  readonly #out = new ByteWriter()
+  readonly #text: MarkedStream
+  /** Text of the chunk at hand, behind what `#text` keeps. */
+  readonly #fresh = new ByteWriter(0)
+  /** Bytes of a sequence whose end has not come. */
+  readonly #sequence = new ByteWriter(0)
+  #payload: MarkedStream | undefined
+  readonly #payloadOut = new ByteWriter(0)
+  /** A byte that cannot be told without the next. */
+  #partial: Uint8Array = NO_BYTES
+
+  /** @throws SallyportError `invalid_option` when the detectors need more bytes to decide than may be held back */
+  constructor(replacer: Replacer, options: { readonly maxHoldBackBytes?: number } = {}) {
+    this.#replacer = replacer
+    this.#maxHoldBackBytes = options.maxHoldBackBytes ?? 4_096
+    const needed = 2 * replacer.table.maxUndecidedBytes + MAX_SEQUENCE_BYTES
+    if (!(this.#maxHoldBackBytes >= needed)) {
+      throw new SallyportError(
+        'invalid_option',
+        `maxHoldBackBytes must be at least ${needed} for these detectors, got ${this.#maxHoldBackBytes}`,
+      )
+    }
+    this.#text = new MarkedStream(replacer, this.#out)
+  }
+
+  get heldBackBytes(): number {
+    return this.#text.heldBackBytes + this.#sequence.length + this.#partial.length + (this.#payload?.heldBackBytes ?? 0)
+  }
+
+  push(chunk: Uint8Array): Uint8Array {
+    const bytes = this.#partial.length === 0 ? chunk : Buffer.concat([this.#partial, chunk])
+    this.#partial = NO_BYTES
+    const plainEnd = this.#parser.isGround ? plainLength(bytes) : 0
+    if (plainEnd > 0) this.#text.push(plainEnd === bytes.length ? bytes : bytes.subarray(0, plainEnd))
+    if (plainEnd < bytes.length) this.#parse(bytes, plainEnd, false)
+    // Bounded, even where controls outnumber text by far: then a value may be cut, and is masked from there on.
+    if (this.heldBackBytes > this.#maxHoldBackBytes) this.#settle()
+    return this.#out.take()
+  }
+
+  flush(): Uint8Array {
+    if (this.#partial.length > 0) {
+      const bytes = this.#partial
+      this.#partial = NO_BYTES
+      this.#parse(bytes, 0, true)
+    }
+    this.#settle()
+    return this.#out.take()
+  }
+
+  #settle(): void {
+    if (this.#payload !== undefined) {
+      this.#payload.settle()
+      this.#markPayload()
+    }
+    if (this.#sequence.length > 0) this.#mark(this.#sequence.take())
+    this.#text.push(NO_BYTES)
+    this.#text.settle()
+  }
+
+  #parse(bytes: Uint8Array, from: number, isFinal: boolean): void {
+    const parser = this.#parser
+    for (let at = from; at < bytes.length; at = parser.partEnd) {
+      const wasInString = parser.isInString
+      const part = parser.next(bytes, at, bytes.length, isFinal)
+      if (part === TERMINAL_PART.partial) {
+        this.#partial = Buffer.from(bytes.subarray(at))
+        break
+      }
+      if (part === TERMINAL_PART.text || part === TERMINAL_PART.control) this.#fresh.append(bytes, at, parser.partEnd)
+      else if (part === TERMINAL_PART.payload) {
+        this.#payload ??= new MarkedStream(this.#replacer, this.#payloadOut)
+        this.#payload.push(bytes.subarray(at, parser.partEnd))
+        this.#markPayload()
+      } else {
+        this.#sequence.append(bytes, at, parser.partEnd)
+        if (wasInString) this.#endPayload()
+        if (parser.isComplete) this.#sequenceEnds()
+        else if (parser.isAborted) this.#sequenceAborts(wasInString)
+      }
+    }
+    const fresh = this.#fresh.take()
+    this.#text.push(fresh)
+  }
+
+  #endPayload(): void {
+    if (this.#payload === undefined) return
+    this.#payload.settle()
+    this.#markPayload()
+    this.#payload = undefined
+  }
+
+  #markPayload(): void {
+    if (this.#payloadOut.length > 0) this.#mark(this.#payloadOut.take())
+  }
+
+  #mark(bytes: Uint8Array, standIn: Uint8Array = NO_BYTES, isText = false): void {
+    this.#text.mark(this.#text.textLength + this.#fresh.length, bytes, standIn.length, isText)
+    this.#fresh.append(standIn)
+  }
+
+  #sequenceEnds(): void {
+    const parser = this.#parser
+    const bytes = this.#sequence.take()
+    if (parser.isInString) return this.#mark(bytes)
+    if (parser.sequenceType === 'escape')
+      return this.#mark(bytes, parser.intermediate === 0 && ESCAPE_MOVES.has(parser.final) ? NEW_LINE : NO_BYTES)
+    if (parser.sequenceType !== 'csi' || parser.prefix !== 0 || parser.intermediate !== 0) return this.#mark(bytes)
+    if (parser.final === 0x43) return this.#mark(bytes, BLANK)
+    if (parser.final === 0x62) return this.#markRepetition(bytes)
+    this.#mark(bytes, MOVES.has(parser.final) ? NEW_LINE : NO_BYTES)
+  }
+
+  /** REP shows the last character again. */
+  #markRepetition(bytes: Uint8Array): void {
+    const last = this.#fresh.length > 0 ? this.#fresh.bytes[this.#fresh.length - 1] : this.#text.lastByte
+    const count = this.#parser.parameter(0, 1)
+    if (last === undefined || last < 0x20 || last >= 0x7f || count > MAX_REPEATED) return this.#mark(bytes)
+    this.#mark(bytes, Buffer.alloc(count, last), true)
+  }
+
+  #sequenceAborts(wasInString: boolean): void {
+    const bytes = this.#sequence.take()
+    // The ESC that broke a control string begins the next sequence.
+    if (this.#parser.isInSequence) {
+      this.#sequence.append(bytes)
+      return
+    }
+    if (wasInString) this.#mark(bytes)
+    // What no terminal takes for a sequence is text.
+    else this.#fresh.append(bytes)
+  }
+}
+
+/** How much of the bytes is plain text for sure: all but a character that is cut at the end, or nothing. */
+function plainLength(bytes: Uint8Array): number {
+  let end = bytes.length
+  for (let back = 1; back <= 3 && back <= bytes.length; back++) {
+    const byte = bytes[bytes.length - back] as number
+    if (byte < 0x80) break
+    if (byte < 0xc0) continue
+    const length = byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4
+    if (length > back) end = bytes.length - back
+    break
+  }
+  return end > 0 && hasNoSequences(end === bytes.length ? bytes : bytes.subarray(0, end)) ? end : 0
+}
