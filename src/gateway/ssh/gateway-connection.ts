@@ -15,8 +15,9 @@ import {
   type SshAttempt,
   type SshIdentity,
   type SshLogin,
+  type SshPermissions as SshKeyPermissions,
 } from '../../identity/ssh/index.js'
-import { SshConnection } from '../../protocols/ssh/index.js'
+import { SshConnection, type SshPermissions } from '../../protocols/ssh/index.js'
 import type { SessionOpener } from '../../streams/guarded-stream.js'
 import type { SshCredentialLease } from '../../credentials/ssh/index.js'
 import { SshSessionDriver } from './session-driver.js'
@@ -212,7 +213,12 @@ export class SshGatewayConnection {
     this.#cancelLoginTimer()
     for (const { expiresAtUnixMs } of admission.keys) this.#expireBy(expiresAtUnixMs)
     const driver = new SshSessionDriver({
-      connection: new SshConnection({ shellAnalyzer: session.shellAnalyzer, limits }),
+      connection: new SshConnection({
+        shellAnalyzer: session.shellAnalyzer,
+        textMasker: session.textMasker,
+        permissions: permissionsOf(admission),
+        limits,
+      }),
       session,
       downstream: transport,
       schedule,
@@ -407,4 +413,20 @@ function newSign(): Sign {
 /** For identity layers that want to know what is asked for: it must not tell which targets there are. */
 function unknownResource(target: string | undefined): Resource {
   return { name: target ?? '', protocol: 'ssh' }
+}
+
+/** All limits of all keys that took part hold. */
+function permissionsOf({ keys }: SshAdmission): SshPermissions {
+  const every = (is: (permissions: SshKeyPermissions) => boolean): boolean => keys.every((key) => is(key.permissions))
+  const forced = new Set(keys.flatMap(({ permissions }) => permissions.forcedCommand ?? []))
+  // Fails closed: two keys that force two commands force neither.
+  if (forced.size > 1) throw new SallyportError('authentication_failed', 'the keys force different commands')
+  const [forcedCommand] = forced
+  return {
+    allowsPty: every((permissions) => permissions.allowsPty),
+    allowsPortForwarding: every((permissions) => permissions.allowsPortForwarding),
+    allowsAgentForwarding: every((permissions) => permissions.allowsAgentForwarding),
+    allowsX11Forwarding: every((permissions) => permissions.allowsX11Forwarding),
+    ...(forcedCommand === undefined ? {} : { forcedCommand }),
+  }
 }

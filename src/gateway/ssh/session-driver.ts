@@ -7,7 +7,7 @@ import {
   type Side,
 } from '../../core/index.js'
 import type { Judgement, Session } from '../../enforcement/types.js'
-import type { SshConnection, SshEvent } from '../../protocols/ssh/index.js'
+import type { SshConnection, SshEvent, WakePurpose } from '../../protocols/ssh/index.js'
 import type { SshTransport } from './transport.js'
 
 /** More than this unsent to one side, and the other side is not read either: windows alone allow for many channels' worth. */
@@ -41,12 +41,13 @@ export class SshSessionDriver {
   readonly #options: SshSessionDriverOptions
   readonly #downstream: SshTransport
   #upstream: SshTransport | undefined
-  readonly #timers = new Map<number, () => void>()
+  readonly #timers = new Map<string, () => void>()
   readonly #waiting = new Set<number>()
   #commandsRunning = 0
   #isPumping = false
   #mustPumpAgain = false
   #isClosed = false
+  #isRecordBehind = false
   #isFinished = false
   #endReason: string | undefined
   #finish: () => void = () => {}
@@ -184,6 +185,7 @@ export class SshSessionDriver {
         return
       case 'output':
         this.session.output(event.commandId, event.channel, event.bytes)
+        this.#awaitRecord()
         return
       case 'withdraw':
         this.session.withdraw(event.commandId)
@@ -192,8 +194,21 @@ export class SshSessionDriver {
         this.session.refused(event.via, event.denial)
         this.#options.observer?.refused?.(event.via, event.denial)
         return
-      case 'flush-later':
-        this.#flushLater(event.channelId, event.delayMs)
+      case 'transferred':
+        this.session.transferred(event.commandId, event.transfer)
+        return
+      case 'file-content':
+        this.session.fileContent(event.commandId, event.content)
+        this.#awaitRecord()
+        return
+      case 'resized':
+        this.session.resized(event.commandId, event.size)
+        return
+      case 'detected':
+        this.session.detected(event.commandId, event.text)
+        return
+      case 'wake-later':
+        this.#wakeLater(event.channelId, event.purpose, event.delayMs)
         return
       case 'close':
         this.#endReason ??= event.error?.message ?? event.message
@@ -247,15 +262,28 @@ export class SshSessionDriver {
     this.#options.observer?.judged?.(command, judgement)
   }
 
-  #flushLater(channelId: number, delayMs: number): void {
-    if (this.#timers.has(channelId) || this.#isClosed) return
+  #wakeLater(channelId: number, purpose: WakePurpose, delayMs: number): void {
+    const key = `${purpose} ${channelId}`
+    if (this.#timers.has(key) || this.#isClosed) return
     this.#timers.set(
-      channelId,
+      key,
       this.#options.schedule(delayMs, () => {
-        this.#timers.delete(channelId)
-        this.#call(() => this.#connection.flush(channelId))
+        this.#timers.delete(key)
+        this.#call(() => this.#connection.wake(channelId, purpose))
       }),
     )
+  }
+
+  /** Whoever says more than can be recorded is not read until it is. */
+  #awaitRecord(): void {
+    if (this.#isRecordBehind) return
+    const drained = this.session.recordDrained()
+    if (drained === undefined) return
+    this.#isRecordBehind = true
+    void drained.then(() => {
+      this.#isRecordBehind = false
+      this.#regulate()
+    })
   }
 
   /** Reads from a side only where what comes has somewhere to go. */
@@ -266,7 +294,10 @@ export class SshSessionDriver {
     downstream.rekeyAfter(rekeyBytes)
     upstream?.rekeyAfter(rekeyBytes)
     // Windows bound what channels send. Requests and replies have none: a side that takes nothing is not heard either.
-    const isStuck = downstream.unsentBytes > MAX_UNSENT_BYTES || (upstream?.unsentBytes ?? 0) > MAX_UNSENT_BYTES
+    const isStuck =
+      this.#isRecordBehind ||
+      downstream.unsentBytes > MAX_UNSENT_BYTES ||
+      (upstream?.unsentBytes ?? 0) > MAX_UNSENT_BYTES
     if (isStuck || !this.#connection.wantsRead('downstream')) downstream.pause()
     else downstream.resume()
     if (isStuck) upstream?.pause()

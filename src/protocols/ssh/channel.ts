@@ -1,6 +1,7 @@
 import { type CommandAnswer, type Obligations, type Side } from '../../core/index.js'
 import type { ChannelHost } from './channel-host.js'
 import { CommandOutput } from './command-output.js'
+import type { WakePurpose } from './events.js'
 import { Flow } from './flow.js'
 import { OPEN_FAILURE, SSH_MESSAGE } from './message-types.js'
 import { channelMessage, channelOpen, openConfirmation, openFailure, type SshMessage } from './messages.js'
@@ -10,6 +11,9 @@ export type OpenMessage = Extract<SshMessage, { type: 'open' }>
 export type OpenConfirmation = Extract<SshMessage, { type: 'open-confirmation' }>
 export type OpenFailure = Extract<SshMessage, { type: 'open-failure' }>
 export type RequestMessage = Extract<SshMessage, { type: 'request' }>
+
+/** How a command ended. */
+export type Ending = Omit<CommandAnswer, 'rows' | 'bytes'>
 
 /** A command that runs in a channel, and what it says. */
 export interface RunningCommand {
@@ -125,11 +129,21 @@ export class Channel {
       maxHoldBackBytes: host.limits.maxHoldBackBytes,
       port: {
         record: (command, channel, bytes) => host.record(command, channel, bytes),
-        flushLater: () => host.flushLater(id, flushMs),
+        pass: (code, bytes, payload) => this.passToClient(code, bytes, payload),
+        flushLater: () => host.wakeLater(id, 'flush', flushMs),
         capReached: () => this.capReached(),
       },
     })
     this.running = { id: commandId, output, isShared: options.isShared }
+  }
+
+  /** What the target said, as the client is to get it. */
+  protected passToClient(code: number, bytes: Buffer, payload: Buffer | undefined): void {
+    this.toDownstream.data(code, bytes, payload)
+  }
+
+  wake(purpose: WakePurpose): void {
+    if (purpose === 'flush') this.flush()
   }
 
   /** The command that runs has said more than it may. */
@@ -225,7 +239,7 @@ export class Channel {
   }
 
   /** What runs is over: says so, once. */
-  protected end(how?: Pick<CommandAnswer, 'outcome' | 'tags' | 'errorCode'>): void {
+  protected end(how?: Ending): void {
     const { running } = this
     if (running === undefined) return
     this.running = undefined

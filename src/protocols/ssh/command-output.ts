@@ -3,6 +3,8 @@ import type { Flow } from './flow.js'
 import { STDERR } from './message-types.js'
 
 export interface CommandOutputPort {
+  /** Where it goes. `payload` is the whole message it came in, given away, where it may leave as it is. */
+  pass(code: number, bytes: Buffer, payload: Buffer | undefined): void
   /** Masked output, for the record. */
   record(commandId: number, channel: string, bytes: Uint8Array): void
   /** Something is held back: call {@link CommandOutput.flush} after a while. */
@@ -14,6 +16,7 @@ export interface CommandOutputPort {
 export interface CommandOutputOptions {
   readonly commandId: number
   readonly obligations: Obligations
+  /** What is held back counts against its window. */
   readonly flow: Flow
   readonly maxHoldBackBytes: number
   readonly port: CommandOutputPort
@@ -56,6 +59,11 @@ export class CommandOutput {
     }
   }
 
+  /** Bytes that went another way. */
+  count(bytes: number): void {
+    this.bytes += bytes
+  }
+
   /** Decides on everything held back. */
   flush(): void {
     this.#isFlushAskedFor = false
@@ -71,13 +79,13 @@ export class CommandOutput {
   }
 
   #emit(code: number, bytes: Buffer, payload?: Buffer): void {
-    const { flow, commandId, port } = this.#options
+    const { commandId, port } = this.#options
     const room = this.#maxBytes - this.bytes
     const isOver = bytes.length > room
     const passed = isOver ? bytes.subarray(0, room) : bytes
     this.bytes += passed.length
     if (this.#isRecorded && passed.length > 0) port.record(commandId, code === 0 ? 'stdout' : 'stderr', passed)
-    flow.data(code, passed, isOver ? undefined : payload)
+    port.pass(code, passed, isOver ? undefined : payload)
     if (isOver && !this.#isCapped) {
       this.#isCapped = true
       port.capReached()

@@ -3,6 +3,8 @@ import {
   type CommandAnswer,
   type Denial,
   Fifo,
+  type FileContent,
+  type FileTransfer,
   type Obligations,
   otherSide,
   type PortForwardCommand,
@@ -10,15 +12,24 @@ import {
   SallyportError,
   type ShellAnalyzer,
   type Side,
+  type TerminalSize,
+  type TextMasker,
 } from '../../core/index.js'
 import { Channel, type OpenMessage } from './channel.js'
-import { type ChannelHost, type CommandHandler, UNSUPPORTED } from './channel-host.js'
-import type { SshEvent } from './events.js'
+import { type ChannelHost, type CommandHandler, NOT_PERMITTED, UNSUPPORTED } from './channel-host.js'
+import type { SshEvent, WakePurpose } from './events.js'
 import { type ReversePermit, ReversePermits, socketKey, tcpKey } from './forwards.js'
 import { GlobalRequests } from './global-requests.js'
 import { OPEN_FAILURE } from './message-types.js'
 import { type DataMessage, decodeMessage, openFailure, readData } from './messages.js'
-import { resolveSshLimits, type ResolvedSshLimits, type SshConnectionOptions } from './options.js'
+import {
+  ALL_SSH_PERMISSIONS,
+  DEFAULT_GUARDED_SHELL_COMMAND,
+  resolveSshLimits,
+  type ResolvedSshLimits,
+  type SshConnectionOptions,
+  type SshPermissions,
+} from './options.js'
 import { readDirectStreamlocal, readDirectTcpip, readForwardedStreamlocal, readForwardedTcpip } from './requests.js'
 import { SessionChannel } from './session-channel.js'
 
@@ -44,6 +55,9 @@ const MAX_CHANNEL_ID = 0xffff_ffff
 export class SshConnection implements ChannelHost {
   readonly limits: ResolvedSshLimits
   readonly shellAnalyzer: ShellAnalyzer
+  readonly textMasker: TextMasker | undefined
+  readonly permissions: SshPermissions
+  readonly guardedShellCommand: string
   readonly #events = new Fifo<SshEvent>()
   readonly #channels = new Map<number, Channel>()
   readonly #handlers = new Map<number, CommandHandler>()
@@ -52,7 +66,7 @@ export class SshConnection implements ChannelHost {
   readonly #early: Buffer[] = []
   readonly #data: DataMessage = { recipient: 0, code: 0, bytes: Buffer.alloc(0) }
   #earlyBytes = 0
-  #nextChannel = 0
+  #nextChannel = 1
   #nextCommand = 1
   #isUpstreamReady = false
   #isClosed = false
@@ -62,6 +76,9 @@ export class SshConnection implements ChannelHost {
   constructor(options: SshConnectionOptions) {
     this.limits = resolveSshLimits(options.limits)
     this.shellAnalyzer = options.shellAnalyzer
+    this.textMasker = options.textMasker
+    this.permissions = options.permissions ?? ALL_SSH_PERMISSIONS
+    this.guardedShellCommand = options.guardedShellCommand ?? DEFAULT_GUARDED_SHELL_COMMAND
     this.#globals = new GlobalRequests(this, this.#permits)
   }
 
@@ -128,9 +145,9 @@ export class SshConnection implements ChannelHost {
     if (!this.#isClosed) this.#guarded(() => this.#handlers.get(commandId)?.inform?.(text))
   }
 
-  /** The time of a `flush-later` has come. */
-  flush(channelId: number): void {
-    this.#guarded(() => this.#channels.get(channelId)?.flush())
+  /** The time of a `wake-later` has come. */
+  wake(channelId: number, purpose: WakePurpose): void {
+    if (!this.#isClosed) this.#guarded(() => this.#channels.get(channelId)?.wake(purpose))
   }
 
   /** A side's transport has more to send than it can, or has room again. */
@@ -178,10 +195,18 @@ export class SshConnection implements ChannelHost {
   }
 
   judge(make: (id: number) => Command, handler: CommandHandler): number {
-    const id = this.#nextCommand++
-    this.#handlers.set(id, handler)
-    this.#events.push({ type: 'command', command: make(id) })
+    const id = this.nextCommandId()
+    this.judgeCommand(make(id), handler)
     return id
+  }
+
+  judgeCommand(command: Command, handler: CommandHandler): void {
+    this.#handlers.set(command.id, handler)
+    this.#events.push({ type: 'command', command })
+  }
+
+  nextCommandId(): number {
+    return this.#nextCommand++
   }
 
   withdraw(commandId: number): void {
@@ -200,8 +225,24 @@ export class SshConnection implements ChannelHost {
     this.#events.push({ type: 'refused', via, denial })
   }
 
-  flushLater(channelId: number, delayMs: number): void {
-    this.#events.push({ type: 'flush-later', channelId, delayMs })
+  wakeLater(channelId: number, purpose: WakePurpose, delayMs: number): void {
+    this.#events.push({ type: 'wake-later', channelId, purpose, delayMs })
+  }
+
+  transferred(commandId: number, transfer: FileTransfer): void {
+    this.#events.push({ type: 'transferred', commandId, transfer })
+  }
+
+  fileContent(commandId: number, content: FileContent): void {
+    this.#events.push({ type: 'file-content', commandId, content })
+  }
+
+  resized(commandId: number, size: TerminalSize): void {
+    this.#events.push({ type: 'resized', commandId, size })
+  }
+
+  detected(commandId: number, text: string): void {
+    this.#events.push({ type: 'detected', commandId, text })
   }
 
   allowReverse(kind: string, commandId: number, obligations: Obligations): void {
@@ -324,10 +365,24 @@ export class SshConnection implements ChannelHost {
   }
 
   #openForward(message: OpenMessage, what: Pick<PortForwardCommand, 'text' | 'host' | 'port' | 'socketPath'>): void {
+    if (!this.permissions.allowsPortForwarding) {
+      const denial = NOT_PERMITTED(message.kind)
+      this.refused(message.kind, denial)
+      this.send('downstream', openFailure(message.sender, OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED, denial.message))
+      return
+    }
     const channel = new Channel(this.#newId(), message, 'downstream', this)
     this.#channels.set(channel.id, channel)
     const commandId = this.judge(
-      (id) => ({ id, protocol: 'ssh', kind: 'port-forward', via: message.kind, direction: 'local', ...what }),
+      (id) => ({
+        id,
+        protocol: 'ssh',
+        channelId: channel.id,
+        kind: 'port-forward',
+        via: message.kind,
+        direction: 'local',
+        ...what,
+      }),
       {
         permit: (obligations) => {
           channel.run(commandId, obligations, this.limits.holdBackMs)

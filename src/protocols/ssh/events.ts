@@ -1,4 +1,16 @@
-import type { Command, CommandAnswer, Denial, SallyportError, Side } from '../../core/index.js'
+import type {
+  Command,
+  CommandAnswer,
+  Denial,
+  FileContent,
+  FileTransfer,
+  SallyportError,
+  Side,
+  TerminalSize,
+} from '../../core/index.js'
+
+/** What a channel wants to be woken for. `flush`: output waits for a decision. `escalate`: a refused program does not end. */
+export type WakePurpose = 'flush' | 'escalate'
 
 /** What a connection asks its driver to do, in this order. */
 export type SshEvent =
@@ -13,7 +25,19 @@ export type SshEvent =
   | { readonly type: 'withdraw'; readonly commandId: number }
   /** Refused by the connection itself, before any rule saw it: for the record. */
   | { readonly type: 'refused'; readonly via: string; readonly denial: Denial }
-  /** Output is held back for a decision: call `flush` with this channel after so long, at the latest. */
-  | { readonly type: 'flush-later'; readonly channelId: number; readonly delayMs: number }
+  /** What of a file passed as part of a command: before its answer. */
+  | { readonly type: 'transferred'; readonly commandId: number; readonly transfer: FileTransfer }
+  /** A piece of such a file, for commands permitted with record level `full`. A view: copy to keep. */
+  | { readonly type: 'file-content'; readonly commandId: number; readonly content: FileContent }
+  | { readonly type: 'resized'; readonly commandId: number; readonly size: TerminalSize }
+  /** A guess at what was typed into a shell that passes unjudged. */
+  | { readonly type: 'detected'; readonly commandId: number; readonly text: string }
+  /** Call `wake` with channel and purpose after so long, at the latest. */
+  | {
+      readonly type: 'wake-later'
+      readonly channelId: number
+      readonly purpose: WakePurpose
+      readonly delayMs: number
+    }
   /** Disconnect both sides. `message` is for the client. */
   | { readonly type: 'close'; readonly message: string; readonly error?: SallyportError }

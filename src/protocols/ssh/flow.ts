@@ -3,7 +3,7 @@ import { SSH_MESSAGE } from './message-types.js'
 import { channelMessage, channelRequest, dataMessage, windowAdjust } from './messages.js'
 import { MAX_PACKET_BYTES } from './options.js'
 
-type FlowItem =
+export type FlowItem =
   | { readonly type: 'data'; readonly code: number; bytes: Buffer }
   | { readonly type: 'request'; readonly name: string; readonly data: Buffer }
   | { readonly type: 'eof' }
@@ -31,6 +31,8 @@ export class Flow {
   queuedBytes = 0
   /** Bytes that wait elsewhere before they come here, such as in a masker: they count against the window. */
   heldBackBytes = 0
+  /** Somebody who stands between wants no more for now: no grants. */
+  isPaused = false
   #maxWindowBytes: number
   #receiveWindow: number
   #sender: number | undefined
@@ -153,21 +155,23 @@ export class Flow {
     this.pump()
   }
 
+  /** Gives away everything that waits, for somebody who puts it in again in another form. */
+  takeAll(): FlowItem[] {
+    const taken: FlowItem[] = []
+    for (let item = this.#items.shift(); item !== undefined; item = this.#items.shift()) taken.push(item)
+    this.queuedBytes = 0
+    return taken
+  }
+
   /** Lets go of data that waits. */
   dropData(): void {
-    const kept: FlowItem[] = []
-    for (let item = this.#items.shift(); item !== undefined; item = this.#items.shift()) {
-      if (item.type !== 'data') kept.push(item)
-    }
-    this.queuedBytes = 0
-    for (const item of kept) this.#items.push(item)
+    for (const item of this.takeAll()) if (item.type !== 'data') this.#items.push(item)
     this.pump()
   }
 
   /** Lets go of everything that waits. */
   drop(): void {
-    while (this.#items.shift() !== undefined);
-    this.queuedBytes = 0
+    this.takeAll()
   }
 
   /** Sends what may be sent. */
@@ -228,7 +232,8 @@ export class Flow {
    * In big steps: a message for every packet would cost more than it is worth.
    */
   grant(): void {
-    if (this.#sender === undefined || this.isEofReceived || this.isCloseReceived || this.isDiscarding) return
+    if (this.#sender === undefined || this.isPaused || this.isEofReceived || this.isCloseReceived || this.isDiscarding)
+      return
     const room = this.#maxWindowBytes - this.#receiveWindow - this.queuedBytes - this.heldBackBytes
     if (room * 2 < this.#maxWindowBytes || this.#port.isFull(this.to)) return
     this.#receiveWindow += room

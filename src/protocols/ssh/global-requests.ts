@@ -6,7 +6,7 @@ import {
   printableText,
   SallyportError,
 } from '../../core/index.js'
-import { type ChannelHost, COMPLETED, FAILED, UNSUPPORTED } from './channel-host.js'
+import { type ChannelHost, COMPLETED, FAILED, NOT_PERMITTED, UNSUPPORTED } from './channel-host.js'
 import { type ReversePermits, socketKey, tcpKey } from './forwards.js'
 import { globalRequest, requestReply, type SshMessage } from './messages.js'
 import { ReplyOrder, type ReplySlot } from './reply-order.js'
@@ -132,6 +132,11 @@ export class GlobalRequests {
     keyOf: (reply: Buffer | undefined) => string,
   ): void {
     const { message, slot } = waiting
+    if (!this.#host.permissions.allowsPortForwarding) {
+      this.#host.refused(message.name, NOT_PERMITTED(message.name))
+      this.#replies.settle(slot, false)
+      return
+    }
     if (this.#permits.size >= this.#host.limits.maxListeners) {
       this.#host.refused(message.name, { reason: 'limit', message: 'there are too many listeners' })
       this.#replies.settle(slot, false)

@@ -1,3 +1,3 @@
 export { SshConnection } from './connection.js'
-export type { SshEvent } from './events.js'
-export type { SshConnectionOptions, SshLimits } from './options.js'
+export type { SshEvent, WakePurpose } from './events.js'
+export type { SshConnectionOptions, SshLimits, SshPermissions } from './options.js'

@@ -1,4 +1,5 @@
-import type { ShellAnalyzer } from '../../core/index.js'
+import type { ShellAnalyzer, TextMasker } from '../../core/index.js'
+import { GUARDED_SHELL_COMMAND } from './line/index.js'
 
 export interface SshLimits {
   /** Channels open at a time. Default 128: a multiplexing client uses some 20. */
@@ -24,10 +25,38 @@ export interface SshLimits {
   readonly holdBackMs?: number
 }
 
+/** What whoever logged in may do at all, whatever the policy says: limits of keys and certificates. */
+export interface SshPermissions {
+  readonly allowsPty: boolean
+  readonly allowsPortForwarding: boolean
+  readonly allowsAgentForwarding: boolean
+  readonly allowsX11Forwarding: boolean
+  /** Runs in place of whatever is asked for, which it finds in `SSH_ORIGINAL_COMMAND`. */
+  readonly forcedCommand?: string
+}
+
 export interface SshConnectionOptions {
   readonly shellAnalyzer: ShellAnalyzer
+  /** For text that belongs to no one command. Undefined: nothing to mask. */
+  readonly textMasker?: TextMasker | undefined
+  /** Default: no limits but the policy's. */
+  readonly permissions?: SshPermissions
+  /**
+   * Run in place of the user's shell behind a guarded terminal: one that reads lines as they are. Default
+   * {@link GUARDED_SHELL_COMMAND}, which needs bash on the target.
+   */
+  readonly guardedShellCommand?: string
   readonly limits?: SshLimits
 }
+
+export const ALL_SSH_PERMISSIONS: SshPermissions = {
+  allowsPty: true,
+  allowsPortForwarding: true,
+  allowsAgentForwarding: true,
+  allowsX11Forwarding: true,
+}
+
+export const DEFAULT_GUARDED_SHELL_COMMAND: string = GUARDED_SHELL_COMMAND
 
 export type ResolvedSshLimits = Required<SshLimits>
 

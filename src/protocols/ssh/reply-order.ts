@@ -47,7 +47,7 @@ export class ReplyOrder {
   }
 
   /** We have asked the target something of our own, among the client's requests. */
-  own(answered: () => void): void {
+  own(answered: (isSuccess: boolean) => void): void {
     this.#forwarded.push({
       wantsReply: false,
       outcome: 'success',

@@ -189,3 +189,43 @@ export function readChosenPort(data: Uint8Array): number {
   reader.finish()
   return port
 }
+
+/** A text as the data of `exec`. */
+export function sshString(text: string): Buffer {
+  return new SshWriter().text(text).take()
+}
+
+const TTY_OP_END = 0
+const TTY_OP_ECHO = 53
+/** Opcodes from here on have other arguments than one uint32 (RFC 4254 section 8). */
+const TTY_OP_UNDEFINED = 160
+
+/** The same request for a terminal that does not repeat what is sent to it. */
+export function guardedTerminalRequest(data: Uint8Array): Buffer {
+  const reader = read(data, 'pty-req')
+  reader.string()
+  const start = reader.position
+  reader.bytes(16)
+  const end = reader.position
+  const modes = reader.string()
+  const kept = new SshWriter()
+  for (let at = 0; at + 5 <= modes.length; at += 5) {
+    const opcode = modes[at] as number
+    if (opcode === TTY_OP_END || opcode >= TTY_OP_UNDEFINED) break
+    if (opcode !== TTY_OP_ECHO) kept.append(modes, at, at + 5)
+  }
+  kept.u8(TTY_OP_ECHO).u32(0).u8(TTY_OP_END)
+  return new SshWriter().append(data, 0, start).append(data, start, end).string(kept.view()).take()
+}
+
+/** The same request for a terminal of another size. @param windowChange data of a `window-change` */
+export function resizedTerminalRequest(data: Uint8Array, windowChange: Uint8Array): Buffer {
+  const reader = read(data, 'pty-req')
+  reader.string()
+  const start = reader.position
+  return new SshWriter()
+    .append(data, 0, start)
+    .append(windowChange)
+    .append(data, start + 16)
+    .take()
+}
