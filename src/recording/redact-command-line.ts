@@ -43,7 +43,11 @@ export function redactSecretsInCommandLine(text: string): string {
   return redactSecretsInSql(cutRanges(text, ranges))
 }
 
+/** One cheap look that tells most texts apart from those worth the walks below. */
+const MAY_MATCH = /authorization|x-|key|token|cookie|["']\s*:|bearer|pass:|:\/\/|-----BEGIN/i
+
 function collectPatterns(text: string, ranges: Range[]): void {
+  if (!MAY_MATCH.test(text)) return
   // Each walk goes on behind the secret it found, so that it stays linear however often the name comes.
   let read = 0
   for (const match of text.matchAll(HEADER)) {
@@ -101,7 +105,7 @@ function collectWords(text: string, range: Range, depth: number, ranges: Range[]
 function collectCommand(text: string, { words }: ShellWords, ranges: Range[]): void {
   const options: SecretOption[] = []
   for (const [index, word] of words.entries()) {
-    collectAssignments(text, word, ranges)
+    if (text.slice(word.start, word.end).includes('=')) collectAssignments(text, word, ranges)
     const next = words[index + 1]
     if (next !== undefined && takesSecret(words, index) && !next.text.startsWith('-')) {
       addValue(text, next, next.start, ranges)

@@ -48,8 +48,13 @@ const PROGRAMS: readonly (readonly [RegExp, readonly SecretOption[]])[] = [
   [/^kubectl$/, [either('--from-literal', '=')]],
 ]
 
+const NONE: readonly SecretOption[] = Object.freeze([])
+/** One look for most words, which name no program at all. */
+const ANY_PROGRAM = new RegExp(PROGRAMS.map(([name]) => name.source).join('|'))
+
 /** By a program's base name. */
 export function secretOptionsOf(program: string): readonly SecretOption[] {
+  if (!ANY_PROGRAM.test(program)) return NONE
   return PROGRAMS.filter(([name]) => name.test(program)).flatMap(([, options]) => options)
 }
 

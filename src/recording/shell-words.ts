@@ -19,8 +19,8 @@ export interface ShellWords {
   readonly isPiped: boolean
 }
 
-const BLANK = /[ \t\r]/
-const BREAK = /[\s;&|()<>`]/
+const BLANKS = ' \t\r'
+const BREAKS = ' \t\r\n\f\v;&|()<>`'
 
 /**
  * Cuts a command line into words. Never fails: where readings differ any will do, since what follows only looks for secrets.
@@ -44,7 +44,7 @@ export function shellWords(text: string, range: Range, isNested: boolean): Shell
   }
   while (at < range.end) {
     const character = text.charAt(at)
-    if (BLANK.test(character) || text.startsWith('\\\n', at)) {
+    if (BLANKS.includes(character) || (character === '\\' && text[at + 1] === '\n')) {
       at += character === '\\' ? 2 : 1
       continue
     }
@@ -60,7 +60,7 @@ export function shellWords(text: string, range: Range, isNested: boolean): Shell
       at++
       continue
     }
-    if (BREAK.test(character)) {
+    if (BREAKS.includes(character)) {
       const isPipe = character === '|' && text[at + 1] !== '|' && text[at - 1] !== '|'
       finish(isPipe)
       at++
@@ -97,7 +97,7 @@ function wordAt(text: string, start: number, limit: number, isNested: boolean): 
       at += 2
       continue
     }
-    if (BREAK.test(character)) break
+    if (BREAKS.includes(character)) break
     plain += character
     at++
   }
