@@ -165,6 +165,8 @@ module.exports = {
     onlyFrom('libpg-query', ['analysis/sql/postgres']),
     onlyFrom('yaml', ['policy']),
     onlyFrom('re2js', ['policy', 'masking', 'analysis']),
+    onlyFrom('ssh2', ['gateway/ssh']),
+    onlyFrom('unbash', ['analysis/shell']),
     onlyFrom('re2', ['policy', 'masking', 'analysis']),
   ],
   options: {

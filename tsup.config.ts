@@ -16,6 +16,11 @@ const library = {
   testing: 'src/testing/index.ts',
   postgres: 'src/protocols/postgres/index.ts',
   'analysis/postgres': 'src/analysis/sql/postgres/index.ts',
+  ssh: 'src/protocols/ssh/index.ts',
+  'analysis/shell': 'src/analysis/shell/index.ts',
+  'identity/ssh': 'src/identity/ssh/index.ts',
+  'credentials/ssh': 'src/credentials/ssh/index.ts',
+  'gateway/ssh': 'src/gateway/ssh/index.ts',
 }
 
 export default defineConfig({
