@@ -104,12 +104,15 @@ export class TerminalSanitizer {
     }
     if (parser.sequenceType !== 'csi' || parser.intermediate !== 0) return false
     if (parser.prefix === 0x3f && (parser.final === 0x68 || parser.final === 0x6c))
-      return parser.parameters.length > 0 && parser.parameters.every((mode) => KEPT_PRIVATE_MODES.has(mode))
+      return (
+        parser.parameterCount > 0 &&
+        parser.parameters.subarray(0, parser.parameterCount).every((mode) => KEPT_PRIVATE_MODES.has(mode))
+      )
     return (
       parser.prefix === 0 &&
       KEPT_CSI.has(parser.final) &&
       // With more parameters it is about the mouse.
-      (parser.final !== 0x54 || parser.parameters.length < 2)
+      (parser.final !== 0x54 || parser.parameterCount < 2)
     )
   }
 

@@ -53,7 +53,10 @@ export class TerminalModes {
       return true
     }
     if (parser.prefix !== 0x3f || parser.intermediate !== 0) return false
-    for (const mode of parser.parameters) if (TRACKED.has(mode)) this.#change(mode, parser.final)
+    for (let i = 0; i < parser.parameterCount; i++) {
+      const mode = parser.parameters[i] as number
+      if (TRACKED.has(mode)) this.#change(mode, parser.final)
+    }
     return true
   }
 

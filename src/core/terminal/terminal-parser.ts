@@ -66,7 +66,9 @@ export class TerminalParser {
   /** Last intermediate byte, or 0. */
   intermediate = 0
   final = 0
-  readonly parameters: number[] = []
+  /** The first `parameterCount` of them are those of the sequence. */
+  readonly parameters = new Uint16Array(MAX_PARAMETERS)
+  parameterCount = 0
 
   #state = GROUND
   #length = 0
@@ -90,7 +92,7 @@ export class TerminalParser {
 
   /** The first parameter, or `fallback` where it is missing or 0. */
   parameter(index: number, fallback: number): number {
-    const value = this.parameters[index] ?? 0
+    const value = index < this.parameterCount ? (this.parameters[index] as number) : 0
     return value === 0 ? fallback : value
   }
 
@@ -172,7 +174,7 @@ export class TerminalParser {
     this.prefix = 0
     this.intermediate = 0
     this.final = 0
-    this.parameters.length = 0
+    this.parameterCount = 0
   }
 
   #c1(byte: number, partEnd: number): TerminalPart {
@@ -262,8 +264,8 @@ export class TerminalParser {
   }
 
   #nextParameter(): void {
-    if (this.parameters.length === 0) this.parameters.push(0)
-    if (this.parameters.length < MAX_PARAMETERS) this.parameters.push(0)
+    if (this.parameterCount === 0) this.parameters[this.parameterCount++] = 0
+    if (this.parameterCount < MAX_PARAMETERS) this.parameters[this.parameterCount++] = 0
     this.#digits = 0
   }
 
@@ -271,8 +273,8 @@ export class TerminalParser {
   #digit(digit: number): boolean {
     if (++this.#digits > MAX_DIGITS_OF_PARAMETER) return false
     const list = this.parameters
-    if (list.length === 0) list.push(0)
-    const last = list.length - 1
+    if (this.parameterCount === 0) list[this.parameterCount++] = 0
+    const last = this.parameterCount - 1
     list[last] = Math.min(MAX_PARAMETER, (list[last] as number) * 10 + digit)
     return true
   }

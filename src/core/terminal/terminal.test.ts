@@ -29,7 +29,9 @@ function parse(chunks: readonly Uint8Array[]): { kinds: string; sequences: strin
       }
       kinds += (NAMES[part]?.[0] ?? '?').repeat(parser.partEnd - at)
       if (part === TERMINAL_PART.sequence && parser.isComplete)
-        sequences.push(`${parser.sequenceType} ${String.fromCharCode(parser.final)} ${parser.parameters.join(';')}`)
+        sequences.push(
+          `${parser.sequenceType} ${String.fromCharCode(parser.final)} ${parser.parameters.subarray(0, parser.parameterCount).join(';')}`,
+        )
     }
   })
   return { kinds, sequences }

@@ -1,5 +1,5 @@
 import { createHmac, timingSafeEqual } from 'node:crypto'
-import { readSshKeyLine, SallyportError } from '../../core/index.js'
+import { fitsWildcards, readSshKeyLine, SallyportError } from '../../core/index.js'
 import { hostKeyAlgorithms, hostKeyRefused, trusted } from './host-keys.js'
 import type { HostKeys, HostKeyVerdict, ShownHostKey } from './types.js'
 
@@ -103,36 +103,11 @@ function namePatterns(text: string): (name: string) => boolean {
     const pattern = (isNegated ? entry.slice(1) : entry).toLowerCase()
     // `[*]:22` is a bracketed name, not a set of characters.
     if (pattern === '' || !/^[\x21-\x7e]+$/.test(pattern)) throw invalid('has an empty or unprintable name')
-    return { isNegated, fits: wildcards(pattern) }
+    return { isNegated, pattern }
   })
   return (name) => {
-    const fitting = patterns.filter(({ fits }) => fits(name))
+    const fitting = patterns.filter(({ pattern }) => fitsWildcards(name, pattern))
     return fitting.length > 0 && !fitting.some(({ isNegated }) => isNegated)
-  }
-}
-
-/** `*` is any run of characters, `?` one; everything between two stars is found at its first place, so it stays linear. */
-function wildcards(pattern: string): (name: string) => boolean {
-  if (!/[*?]/.test(pattern)) return (name) => name === pattern
-  const parts = pattern.split('*')
-  const fitsAt = (name: string, part: string, at: number): boolean => {
-    if (at < 0 || at + part.length > name.length) return false
-    for (let i = 0; i < part.length; i++) if (part[i] !== '?' && part[i] !== name[at + i]) return false
-    return true
-  }
-  const first = parts[0] ?? ''
-  const last = parts.at(-1) ?? ''
-  return (name) => {
-    if (parts.length === 1) return name.length === pattern.length && fitsAt(name, pattern, 0)
-    const end = name.length - last.length
-    if (!fitsAt(name, first, 0) || end < first.length || !fitsAt(name, last, end)) return false
-    let at = first.length
-    for (const part of parts.slice(1, -1)) {
-      while (at + part.length <= end && !fitsAt(name, part, at)) at++
-      if (at + part.length > end) return false
-      at += part.length
-    }
-    return true
   }
 }
 

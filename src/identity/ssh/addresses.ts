@@ -1,3 +1,5 @@
+import { fitsWildcards } from '../../core/index.js'
+
 /** An address as 4 or 16 bytes. */
 export type AddressBytes = readonly number[]
 
@@ -152,25 +154,4 @@ export function showAddress(address: AddressBytes): string {
   }
   if (length < 2) return parts.join(':')
   return `${parts.slice(0, start).join(':')}::${parts.slice(start + length).join(':')}`
-}
-
-/** `*` is any run of characters, `?` one. Linear in the text for every star. */
-export function fitsWildcards(text: string, pattern: string): boolean {
-  let [at, from, star, mark] = [0, 0, -1, 0]
-  while (at < text.length) {
-    if (from < pattern.length && pattern[from] === '*') {
-      star = from++
-      mark = at
-    } else if (from < pattern.length && (pattern[from] === '?' || pattern[from] === text[at])) {
-      from++
-      at++
-    } else if (star >= 0) {
-      from = star + 1
-      at = ++mark
-    } else {
-      return false
-    }
-  }
-  while (pattern[from] === '*') from++
-  return from === pattern.length
 }

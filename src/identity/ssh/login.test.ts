@@ -1,9 +1,9 @@
 import { generateKeyPairSync, type KeyObject } from 'node:crypto'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { SallyportError, Secret, sshPublicKeyOf, type Subject } from '../../core/index.js'
+import { fitsWildcards, SallyportError, Secret, sshPublicKeyOf, type Subject } from '../../core/index.js'
 import { tokens, TokenStore } from '../index.js'
-import { fitsWildcards, parseAddress, parseAddressBlock, showAddress } from './addresses.js'
+import { parseAddress, parseAddressBlock, showAddress } from './addresses.js'
 import {
   authorizedKeys,
   createSshAuthentication,
