@@ -193,9 +193,9 @@ function mustRun({ exact, path, flags }: ProgramEntry, simple: ShellSimpleComman
     // Fails closed: `/tmp/ls` is not the program that a permission of `ls` means.
     return false
   }
-  return (
-    flags === undefined || (flags.length === simple.flags.length && flags.every((flag) => simple.flags.includes(flag)))
-  )
+  if (flags === undefined) return true
+  const given = simple.flags.map(withoutDashes)
+  return flags.length === given.length && flags.every((flag) => given.includes(withoutDashes(flag)))
 }
 
 /** However it is written: `recursive`, `--recursive`, `-r` as `r`, `--output=x` as `output`. */
@@ -205,7 +205,11 @@ function hasFlag({ flags }: ShellSimpleCommand, wanted: string): boolean {
 }
 
 export function bareFlag(flag: string): string {
-  return flag.replace(/^-+(?=.)/, '').replace(/=.*$/s, '')
+  return withoutDashes(flag).replace(/=.*$/s, '')
+}
+
+function withoutDashes(flag: string): string {
+  return flag.replace(/^-+(?=.)/, '')
 }
 
 export interface FileEntry {

@@ -97,6 +97,14 @@ describe('a command line', () => {
       reason: 'rule',
       ruleId: 'd',
     })
+    // But a harm that is known of it all the same is forbidden.
+    const harmful = shell({ ...UNPARSED_LINE, hazards: ['reverse-shell'] }, { text: 'ls "' })
+    const forbid: Rule = { id: 'd', effect: 'deny', match: { hazards: 'reverse-shell' } }
+    expect(decide([forbid, even], harmful)).toMatchObject({ effect: 'deny', ruleId: 'd' })
+    expect(decide([forbid, even], broken).effect).toBe('hold')
+    expect(decide([{ ...forbid, match: { hazards: 'reverse-shell', programs: 'nc' } }, even], harmful).effect).toBe(
+      'hold',
+    )
     const inner = shell(line(['ls', simple('x', { certainty: 'unparsed' })]))
     expect(decide([{ id: 'a', effect: 'allow' }], inner)).toMatchObject({ reason: 'unparsed' })
     // Caps of rules that might have matched hold; their denials do not.

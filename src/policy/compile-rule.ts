@@ -1,8 +1,9 @@
 import type { DecisionContext, Effect, HoldTerms, MaskSet, RecordLevel, TerminalMode } from '../core/index.js'
 import { compileMatch, type Test, type TextCompiler } from './compile-match.js'
 import { maskSetOf } from './masks.js'
-import type { Match } from './match.js'
+import { many, type Match } from './match.js'
 import type { PolicyMode, Rule } from './rule.js'
+import { FACT_KEYS, usesKey } from './scope.js'
 
 /** A rule in the form that decisions are made with. */
 export interface CompiledRule {
@@ -17,6 +18,8 @@ export interface CompiledRule {
   /** The only kinds of command that the rule can be about. Undefined: any. */
   readonly kinds: ReadonlySet<string> | undefined
   readonly needsFacts: boolean
+  /** The harms that the rule forbids whoever does them: known ones count in a line that could not be parsed, too. */
+  readonly forbidden: ReadonlySet<string> | undefined
   readonly needsClock: boolean
   readonly needsText: boolean
   readonly isTextPositive: boolean
@@ -56,6 +59,7 @@ export function compileRule(rule: Rule, { order, mode, texts }: CompileRuleOptio
     test,
     kinds,
     needsFacts,
+    forbidden: rule.effect === 'deny' ? forbiddenBy(match) : undefined,
     needsClock,
     needsText,
     isTextPositive,
@@ -71,4 +75,11 @@ export function compileRule(rule: Rule, { order, mode, texts }: CompileRuleOptio
     allowsRawTerminal: rule.allowsRawTerminal,
     alert: rule.alert,
   }
+}
+
+/** Only where nothing else about the command has to be known. */
+function forbiddenBy({ hazards, not, ...rest }: Match): ReadonlySet<string> | undefined {
+  if (hazards === undefined || usesKey(rest, FACT_KEYS) || (not !== undefined && usesKey(not, FACT_KEYS)))
+    return undefined
+  return new Set<string>(many(hazards))
 }

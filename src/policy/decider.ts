@@ -294,7 +294,7 @@ export function createDecider(
 export function findingOf(rule: CompiledRule, views: readonly View[], unparsed: boolean): Finding | undefined {
   const [first] = views
   if (first === undefined || (rule.kinds !== undefined && !rule.kinds.has(first.kind))) return undefined
-  const state = unparsed && rule.needsFacts ? 'doubtful' : 'matched'
+  const state = unparsed && rule.needsFacts && !isKnownHarm(rule, first) ? 'doubtful' : 'matched'
   const reading = rule.effect === 'allow' && state === 'matched' ? 'only' : 'any'
   if (views.length === 1) return rule.test(first, reading) ? { rule, coverage: undefined, state } : undefined
   const coverage = views.map((view) => rule.test(view, reading))
@@ -314,6 +314,11 @@ function withoutValues({ via, hasTerminal, environment }: ShellCommand): NonNull
 
 function haveSameNames(left: readonly EnvironmentVariable[], right: readonly EnvironmentVariable[]): boolean {
   return left.length === right.length && left.every(({ name }, index) => name === right[index]?.name)
+}
+
+/** What could not be parsed may do more than is known of it, and does the harm that is. */
+function isKnownHarm({ forbidden }: CompiledRule, { hazards }: View): boolean {
+  return forbidden !== undefined && hazards.some((hazard) => forbidden.has(hazard))
 }
 
 function inOrder(findings: readonly Finding[]): readonly Finding[] {

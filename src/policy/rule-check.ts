@@ -6,7 +6,7 @@ import type { Rule } from './rule.js'
 import { CLASSES, WRITE_MODES } from './rule-shape.js'
 import { compileGlob } from './glob.js'
 import { matchImplies } from './implies.js'
-import { FACT_KEYS, KINDS_OF_PROTOCOLS, kindsOf, scopedKeys } from './scope.js'
+import { FACT_KEYS, KINDS_OF_PROTOCOLS, kindsOf, scopedKeys, usesKey } from './scope.js'
 import { isRecord, type Path, type ShapeProblem } from './shape.js'
 import { complainAboutWindow } from './time-window.js'
 
@@ -277,10 +277,6 @@ function findIn(value: unknown, pattern: string): Path | undefined {
   if (patterns === pattern) return ['patterns']
   const index = Array.isArray(patterns) ? patterns.indexOf(pattern) : -1
   return index < 0 ? undefined : ['patterns', index]
-}
-
-function usesKey(match: Match, keys: readonly (keyof Match)[]): boolean {
-  return keys.some((key) => match[key] !== undefined) || (match.not !== undefined && usesKey(match.not, keys))
 }
 
 /** A strategy says what it needs and nothing that belongs to another. */

@@ -147,7 +147,7 @@ export function createRuleIndex(rules: readonly CompiledRule[]): RuleIndex {
 }
 
 function isAboutAnyUnparsed(rule: CompiledRule): boolean {
-  if (!rule.needsFacts) return true
+  if (!rule.needsFacts || rule.forbidden !== undefined) return true
   return (
     rule.masks.columns.length > 0 ||
     rule.masks.detectors.length > 0 ||

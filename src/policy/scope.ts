@@ -88,3 +88,8 @@ export function kindsOf(match: Match): ReadonlySet<string> | undefined {
   }
   return kinds === undefined ? undefined : new Set(kinds)
 }
+
+/** Whether the match, or what it excludes, has one of the keys. */
+export function usesKey(match: Match, keys: readonly (keyof Match)[]): boolean {
+  return keys.some((key) => match[key] !== undefined) || (match.not !== undefined && usesKey(match.not, keys))
+}

@@ -29,6 +29,8 @@ export interface View {
   readonly sql: SqlView | undefined
   /** Of shells, files and channels. Undefined for other kinds, and for command lines that could not be parsed. */
   readonly channel: ChannelView | undefined
+  /** Harms that are known of a command line, also of one that could not be parsed. Empty for other kinds. */
+  readonly hazards: readonly string[]
   /** Undefined for kinds that have no terminal. Known of every command line, parsed or not. */
   readonly hasTerminal: boolean | undefined
   /** Set anew before every look at the clock. */
@@ -61,6 +63,8 @@ export type StatementFacts = Pick<
   | 'isDynamic'
   | 'launders'
 >
+
+const NO_HAZARDS: readonly string[] = []
 
 /** Whether a command has facts that may not be used. */
 export function isUnparsedCommand(command: Command): boolean {
@@ -110,6 +114,7 @@ function viewOf(
     text: textOf(command),
     sql,
     channel,
+    hazards: command.kind === 'shell' ? command.facts.hazards : NO_HAZARDS,
     hasTerminal: command.kind === 'shell' || command.kind === 'terminal' ? command.hasTerminal : undefined,
     nowUnixMs,
   }
