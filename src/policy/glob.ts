@@ -47,13 +47,8 @@ export function globCovers(outer: Glob, inner: Glob): boolean {
   return inner.literal !== undefined && outer.test(inner.literal)
 }
 
-/**
- * Whether some name is matched by both globs. Takes time of the product of their lengths.
- *
- * @param right where `isLiteral`, a name itself
- */
-export function globsMeet(left: string, right: string, options: { readonly isLiteral?: boolean } = {}): boolean {
-  const isLiteral = options.isLiteral === true
+/** Whether some name is matched by both globs. Takes time of the product of their lengths. */
+export function globsMeet(left: string, right: string): boolean {
   // reached[j]: what is left of `left` from here on, and of `right` from j on, have a name in common.
   let reached = new Uint8Array(right.length + 1)
   for (let i = left.length; i >= 0; i--) {
@@ -64,10 +59,9 @@ export function globsMeet(left: string, right: string, options: { readonly isLit
       const given = right[j]
       if (wanted === undefined && given === undefined) reached[j] = 1
       else if (wanted === '*') reached[j] = (next[j] ?? 0) | (given === undefined ? 0 : (reached[j + 1] ?? 0))
-      else if (given === '*' && !isLiteral)
-        reached[j] = (reached[j + 1] ?? 0) | (wanted === undefined ? 0 : (next[j] ?? 0))
+      else if (given === '*') reached[j] = (reached[j + 1] ?? 0) | (wanted === undefined ? 0 : (next[j] ?? 0))
       else if (wanted === undefined || given === undefined) reached[j] = 0
-      else if (wanted === given || wanted === '?' || (given === '?' && !isLiteral)) reached[j] = next[j + 1] ?? 0
+      else if (wanted === given || wanted === '?' || given === '?') reached[j] = next[j + 1] ?? 0
     }
   }
   return reached[0] === 1

@@ -26,6 +26,8 @@ export interface PathPattern {
   /** `~` or `~name`, for root `home`. */
   readonly home: string
   readonly parts: readonly (PatternPart | typeof MANY)[]
+  /** The same as a prohibition searches for them, from the root on. */
+  readonly searched: readonly SearchedPart[]
 }
 
 /** Where a relative path begins: in the account's home directory, or in any. */
@@ -66,14 +68,15 @@ export function parsePathPattern(source: string): PathPattern | Complaint {
     }
     parts.push({ exact: compileGlob(text), folded: compileGlob(fold(text)) })
   }
-  return { source, root, home, parts }
+  return { source, root, home, parts, searched: searchedParts(root, parts) }
 }
 
 /** The pattern of a source that was checked before. */
 export function pathPattern(source: string): PathPattern {
   const parsed = parsePathPattern(source)
   // INVARIANT: matches are validated before they are compiled. A part that is no name matches nothing.
-  if ('message' in parsed) return { source, root: 'absolute', home: '', parts: [impossible, impossible] }
+  if ('message' in parsed)
+    return { source, root: 'absolute', home: '', parts: [impossible, impossible], searched: [impossible] }
   return parsed
 }
 
@@ -158,8 +161,14 @@ function fold(text: string): string {
 
 /** Whether the path may be one that is meant, or have one below it that is touched along with it. */
 export function mayTouch(pattern: PathPattern, path: ReadPath): boolean {
-  const wanted = searchedParts(pattern)
+  const wanted = pattern.searched
   const given = path.tokens
+  // Most pairs part company at their ends.
+  const lastPart = wanted.at(-1)
+  const lastToken = given.at(-1)
+  if (lastPart !== undefined && !isRun(lastPart) && lastToken !== undefined && !isRun(lastToken)) {
+    if (!partsMeet(lastPart, lastToken)) return false
+  }
   const firstNamed = wanted.findIndex((part) => !isRun(part))
   // reached[j]: the pattern from i on and the path from j on have a path in common.
   let reached: boolean[] = []
@@ -180,17 +189,20 @@ export function mayTouch(pattern: PathPattern, path: ReadPath): boolean {
       else if (isRun(token)) reached[j] = reached[j + 1] === true || skipsPart
       else if (part === undefined || token === undefined) reached[j] = false
       else {
-        const meets = globsMeet(part.folded.source, token.text, { isLiteral: token.isLiteral })
-        reached[j] = meets && next[j + 1] === true
+        reached[j] = next[j + 1] === true && partsMeet(part, token)
       }
     }
   }
   return reached[0] === true
 }
 
+function partsMeet({ folded }: PatternPart, token: Extract<PathToken, object>): boolean {
+  return token.isLiteral ? folded.test(token.text) : globsMeet(folded.source, token.text)
+}
+
 type SearchedPart = PatternPart | typeof MANY | typeof HOME
 
-function searchedParts({ root, parts }: PathPattern): readonly SearchedPart[] {
+function searchedParts(root: PathPattern['root'], parts: PathPattern['parts']): readonly SearchedPart[] {
   if (root === 'absolute') return parts
   if (root === 'anywhere' && parts[0] === MANY) return parts
   return [root === 'home' ? HOME : MANY, ...parts]
