@@ -137,6 +137,15 @@ describe('hostile texts', () => {
     'sed scripts': `sed '${'s/a\\/b/'.repeat(15_000)}' x`,
     'awk scripts': `awk '${'print > '.repeat(15_000)}' x`,
     'one long path': `cat ${'/..'.repeat(40_000)}`,
+    'sed scripts of escapes': `sed '/a/{s/.*\\(${'\\(a\\)\\|'.repeat(9000)}/x/'`,
+    'open braces behind a pair': `echo {a,b}${'{'.repeat(130_000)}`,
+    'long settings of git': `git -c ${'pager'.repeat(25_000)} x`,
+    'long modes': `chmod ${'o'.repeat(130_000)} x`,
+    slashes: `cp ${'/'.repeat(130_000)}a b/`,
+    'blanks in editors': `vim '+${' '.repeat(130_000)}' x`,
+    'long directories': `cd /${'a'.repeat(100_000)}${' && cat b'.repeat(3000)}`,
+    fillings: `find /${'a'.repeat(60_000)} -exec a ${'{}'.repeat(30_000)} \\;`,
+    'finds that run nothing': `find ${'a '.repeat(20_000)} ${'-exec nohup \\; '.repeat(5000)}`,
     'many directories': 'cd a || cd b;'.repeat(900),
   }
 

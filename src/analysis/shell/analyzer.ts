@@ -20,7 +20,7 @@ export interface ShellAnalyzerOptions {
   readonly maxTextLength?: number
   /** Commands of one line. Default 2000. */
   readonly maxCommands?: number
-  /** Words, paths and network targets of one line. Default 50,000: far above what people and tools write. */
+  /** Words, paths and network targets of one line. Default 100,000: far above what people and tools write. */
   readonly maxEntries?: number
   /** Texts in texts, such as `sh -c "sh -c ..."`. Default 16. */
   readonly maxDepth?: number
@@ -57,7 +57,7 @@ class CachingShellAnalyzer implements ShellAnalyzer {
       isInteractive: options.isInteractive ?? false,
       maxTextLength: options.maxTextLength ?? 131_072,
       maxCommands: options.maxCommands ?? 2000,
-      maxEntries: options.maxEntries ?? 50_000,
+      maxEntries: options.maxEntries ?? 100_000,
       maxDepth: options.maxDepth ?? 16,
       maxCachedTexts: options.maxCachedTexts ?? 10_000,
       maxCachedBytes: options.maxCachedBytes ?? 16 * 1024 * 1024,

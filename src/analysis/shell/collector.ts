@@ -87,7 +87,8 @@ export class Collector {
     }
   }
 
-  private count(entries: number): void {
+  /** Work that leaves no trace counts too. */
+  count(entries: number): void {
     this.entries += entries
     if (this.entries > this.limits.maxEntries) throw new ShellProblem('the line has too many words')
   }

@@ -16,6 +16,7 @@ export interface ExpansionHost {
 }
 
 const MAX_BRACE_WORDS = 1000
+const MAX_BRACE_LENGTH = 4096
 
 /** What a word becomes: one value, or several where braces make several words of it. */
 export function expandWord(word: Word, host: ExpansionHost): readonly WordValue[] {
@@ -23,7 +24,10 @@ export function expandWord(word: Word, host: ExpansionHost): readonly WordValue[
     return [evaluateWord(word, host)]
   }
   host.differ()
-  const texts = /[`]|\$\(|[<>]\(/.test(word.text) ? undefined : expandBraces(word.text, MAX_BRACE_WORDS)
+  const texts =
+    word.text.length > MAX_BRACE_LENGTH || /[`]|\$\(|[<>]\(/.test(word.text)
+      ? undefined
+      : expandBraces(word.text, MAX_BRACE_WORDS)
   if (texts === undefined) {
     // Its substitutions still run, in whatever order and number.
     return [{ ...evaluateWord(word, host), shape: ANY, isKnown: false, mayVary: true }]

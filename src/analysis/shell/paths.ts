@@ -10,6 +10,9 @@ export const START: Places = ['']
 
 const MAX_PLACES = 4
 
+/** No system has longer paths. */
+export const MAX_PATH_LENGTH = 4096
+
 export function mergePlaces(a: Places, b: Places): Places {
   const merged = [...new Set([...a, ...b])]
   return merged.length > MAX_PLACES ? [undefined] : merged

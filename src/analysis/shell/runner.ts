@@ -3,7 +3,7 @@ import type { Collector } from './collector.js'
 import type { Context } from './context.js'
 import { pathHazards } from './path-hazards.js'
 import { parseOptions, type WordRole } from './options.js'
-import { mergePlaces, type ResolvedPath, resolvePath } from './paths.js'
+import { MAX_PATH_LENGTH, mergePlaces, type ResolvedPath, resolvePath } from './paths.js'
 import { ShellProblem } from './problem.js'
 import type { Call, Input, ProgramSpec, Report, RunOptions } from './program.js'
 import { PROGRAMS } from './programs/index.js'
@@ -172,6 +172,7 @@ export class Runner {
     context: Context,
     isPrivileged = false,
   ): string | undefined {
+    this.collector.count(1 + words.length)
     if (isPrivileged) this.collector.isPrivileged = true
     const [first, ...rest] = words
     if (first === undefined) return undefined
@@ -380,7 +381,7 @@ export class Runner {
     else if (!target.isKnown || target.text === '-') scope.places = [undefined]
     else
       scope.places = resolvePath(target, scope.places).reduce(
-        (all, { path }) => mergePlaces(all, [path]),
+        (all, { path, isExact }) => mergePlaces(all, [isExact && path.length <= MAX_PATH_LENGTH ? path : undefined]),
         [] as typeof scope.places,
       )
   }

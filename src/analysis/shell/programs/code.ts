@@ -46,14 +46,13 @@ function packages(verb: string | undefined, call: Call, report: Report): void {
 function git(call: Call, report: Report): void {
   for (const { spec, word } of call.values) {
     if (spec.name !== 'c' && spec.name !== 'config-env') continue
-    const match =
-      /^[^=]*(?:alias\.[^=]*|pager[^=]*|sshcommand|editor|askpass|external|textconv|command|hookspath|fsmonitor|proxy|helper|driver[^=]*|clean|smudge|process|program|browser|uploadpack|receivepack|cmd)=/i.exec(
-        word.text,
-      )
-    if (match !== null || !word.isKnown) {
+    const equals = word.text.indexOf('=')
+    const key = equals < 0 ? word.text : word.text.slice(0, equals)
+    const isCommand = key.length > 256 || GIT_COMMANDS.test(key)
+    if (isCommand || !word.isKnown) {
       report.hazard('unseen-code')
       report.conservative()
-      const value = match === null ? '' : word.text.slice(match[0].length).replace(/^!/, '')
+      const value = !isCommand || equals < 0 ? '' : word.text.slice(equals + 1).replace(/^!/, '')
       if (word.isKnown && value !== '' && !/^(?:cat|true|less|false|\d)$/.test(value))
         report.script({ ...word, text: value, shape: value }, 'git -c', { keepsCaller: true, isOpen: true })
     }
@@ -144,6 +143,10 @@ function git(call: Call, report: Report): void {
   if (name === 'clone' && words.length > 1 && texts.at(-1) !== url?.text)
     report.file(words.at(-1) ?? knownWord('.'), ['write', 'create'], true)
 }
+
+/** Settings whose value is a command line. */
+const GIT_COMMANDS =
+  /alias\.|pager|sshcommand|editor|askpass|external|textconv|command|hookspath|fsmonitor|proxy|helper|driver|clean|smudge|process|program|browser|uploadpack|receivepack|cmd$/i
 
 const GIT =
   /^(?:add|am|apply|archive|bisect|blame|branch|bundle|cat-file|check-ignore|checkout|cherry|cherry-pick|clean|clone|commit|config|count-objects|credential|describe|diff|diff-tree|difftool|fetch|filter-branch|for-each-ref|format-patch|fsck|gc|grep|help|hash-object|init|log|ls-files|ls-remote|ls-tree|maintenance|merge|merge-base|mergetool|mv|name-rev|notes|prune|pull|push|range-diff|rebase|receive-pack|reflog|remote|repack|replace|rerere|reset|restore|rev-list|rev-parse|revert|rm|shortlog|show|show-branch|show-ref|sparse-checkout|stash|status|submodule|switch|symbolic-ref|tag|update-index|update-ref|upload-archive|upload-pack|var|verify-commit|version|whatchanged|worktree|write-tree|lfs|svn|hook|daemon|instaweb|send-email|credential-store)$/
@@ -286,7 +289,7 @@ function editor(call: Call, report: Report): void {
   report.hazard('unseen-code')
   report.conservative()
   for (const { text } of commands) {
-    const shell = /[:+]?\s*!\s*(.+)$/s.exec(text)?.[1]
+    const shell = /!(.+)$/s.exec(text)?.[1]
     if (shell !== undefined) report.script(knownWord(shell), call.program, { keepsCaller: true, isOpen: true })
   }
 }

@@ -1,6 +1,7 @@
+import { MAX_PATH_LENGTH } from '../paths.js'
 import { type Call, type ProgramTable, program, programs, type Report } from '../program.js'
 import { isCredentialPath } from '../sensitive-paths.js'
-import { ANY, knownWord, type WordValue } from '../word-value.js'
+import { ANY, knownWord, unknownWord, type WordValue } from '../word-value.js'
 
 const TARGET = 'target-directory|t=@write no-target-directory|T'
 const COPYING = `${TARGET} archive|a force|f interactive|i no-clobber|n verbose|v update|u=? backup=? b suffix|S= preserve=? no-preserve= p recursive|r|R link|l symbolic-link|s dereference|L no-dereference|P H d x one-file-system sparse= reflink=? parents attributes-only copy-contents strip-trailing-slashes remove-destination context|Z debug`
@@ -22,7 +23,7 @@ function copies(sources: readonly ('read' | 'delete')[]) {
     report.file(last, ['write', 'create'], isRecursive)
     // Into a directory it keeps its name.
     for (const source of list) {
-      const name = source.text.replace(/\/+$/, '').replace(/^.*\//s, '')
+      const name = source.text.split('/').findLast((part) => part !== '') ?? ''
       if (source.isKnown && last.isKnown && /\/$|^\.$|^~$/.test(last.text) && name !== '') {
         report.file(
           {
@@ -51,6 +52,8 @@ function changesMode(call: Call, report: Report): void {
       report.hazard('privilege-change')
     return
   }
+  // No mode is that long.
+  if (mode.text.length > 64) return report.hazard('privilege-change')
   const isSetuid = /^[2-7]\d{3}$|^0*[4-7]\d{3}$|[ugoa]*[+=][rwxXt]*s/.test(mode.text)
   const isOpen =
     /^0*(?:777|666|[0-7]?777|[0-7]?666)$|(?:^|,)(?:[ugo]*[oa][ugo]*)?[+=]r?w/.test(mode.text) &&
@@ -78,6 +81,7 @@ function find(call: Call, report: Report): void {
   if (starts.length === 0) starts.push(knownWord('.'))
   for (const start of starts) report.file(start, ['list'], true)
   const below = starts.map((start): WordValue => {
+    if (start.text.length > MAX_PATH_LENGTH) return unknownWord('{}')
     const shape = start.text.endsWith('/') ? start.shape : `${start.shape}/`
     return { ...start, text: `${start.text.replace(/\/$/, '')}/{}`, shape: shape + ANY, isKnown: false, mayVary: true }
   })
@@ -118,9 +122,12 @@ function find(call: Call, report: Report): void {
   report.describe(names, starts)
 }
 
+const MAX_FILLED = 1_000_000
+
 /** `{}` in a word, as find and xargs replace it. */
 export function fill(word: WordValue, value: WordValue, mark = '{}'): WordValue {
   if (mark === '' || !word.text.includes(mark)) return word
+  if (word.text.length * value.text.length > MAX_FILLED) return { ...word, shape: ANY, isKnown: false, mayVary: true }
   const put = (text: string, by: string): string => text.split(mark).join(by)
   return {
     ...word,

@@ -1,5 +1,6 @@
 import { type Call, type ProgramTable, program, programs, type Report } from '../program.js'
 import type { WordValue } from '../word-value.js'
+import { sedEffects } from './sed.js'
 import { MAX_CODE_LENGTH } from './support.js'
 
 /** The first operand is a pattern or a program, unless an option gives it. */
@@ -66,26 +67,14 @@ function sed(call: Call, report: Report): void {
 }
 
 function sedScript(script: WordValue, report: Report): void {
-  const { text } = script
-  if (!script.isKnown || text.length > MAX_CODE_LENGTH) {
-    report.hazard('unseen-code')
-    return report.conservative()
-  }
-  // GNU: `e command`, `s/a/b/e`, `w file`, `r file`.
-  if (
-    /(?:^|[;{\n]|\d|\$|\/)\s*e(?:\s+\S|\s*$)/.test(text) ||
-    /s(.)(?:\\.|(?!\1).)*\1(?:\\.|(?!\1).)*\1[a-zA-Z0-9]*e/s.test(text)
-  ) {
+  const effects = script.isKnown ? sedEffects(script.text) : undefined
+  if (effects === undefined || effects.runsCommands) {
     report.hazard('unseen-code')
     report.conservative()
   }
-  for (const match of text.matchAll(/(?:^|[;{\n]|\d|\$|\/[gpi0-9]*)\s*([rRwW])\s+([^\n;}]+)/g)) {
-    const name = match[2] ?? ''
-    report.file(
-      { ...script, text: name, shape: name, hasTilde: false },
-      match[1]?.toLowerCase() === 'r' ? ['read'] : ['write', 'create'],
-    )
-  }
+  const named = (name: string): WordValue => ({ ...script, text: name, shape: name, hasTilde: false })
+  for (const name of effects?.reads ?? []) report.file(named(name), ['read'])
+  for (const name of effects?.writes ?? []) report.file(named(name), ['write', 'create'])
 }
 
 const READING = 'number|n show-all|A number-nonblank|b e show-ends|E squeeze-blank|s t show-tabs|T u show-nonprinting|v'
@@ -112,7 +101,7 @@ export const TEXT: ProgramTable = {
       options: 'N n S R r F X e E i I g M m f c p= j= o=@write O=@write k=@read',
       operands: 'read',
       inspect: (call, report) => {
-        if (call.words.some(({ text }) => /^\+.*!/.test(text))) report.hazard('unseen-code')
+        if (call.words.some(({ text }) => text.startsWith('+') && text.includes('!'))) report.hazard('unseen-code')
       },
     }),
   ),
