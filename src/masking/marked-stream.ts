@@ -1,5 +1,5 @@
 import type { Hmac } from 'node:crypto'
-import type { ByteWriter } from '../core/index.js'
+import { ByteWriter } from '../core/index.js'
 import { CONTEXT_BYTES, MAX_LOOK_BEHIND_BYTES, mayStartMatch, Scanner } from './detectors/index.js'
 import type { Replacer } from './replacer.js'
 
@@ -7,7 +7,9 @@ import type { Replacer } from './replacer.js'
 interface Mark {
   /** Offset in the text. */
   at: number
-  readonly bytes: Uint8Array
+  /** Where its bytes are kept. */
+  readonly from: number
+  readonly to: number
   /** So many bytes of the text stand for it, and are never written themselves. */
   readonly standIns: number
   /** It shows characters, as a repetition does: it goes with the value it is in. */
@@ -29,6 +31,8 @@ export class MarkedStream {
   #text: Buffer = Buffer.alloc(0)
   #emitted = 0
   #marks: Mark[] = []
+  /** Bytes of all marks, from the last time that there were none. */
+  readonly #markStore = new ByteWriter(0)
   #markBytes = 0
   #markAt = 0
   #isOpen = false
@@ -56,10 +60,16 @@ export class MarkedStream {
     return this.#text.at(-1)
   }
 
-  /** @param at offset in the text that the next `decide` is given, counted from its start */
-  mark(at: number, bytes: Uint8Array, standIns: number, isText: boolean): void {
-    this.#marks.push({ at, bytes, standIns, isText })
-    this.#markBytes += bytes.length
+  /**
+   * `bytes[start, end)` is a mark. The text that stands for it comes with the next `push`.
+   *
+   * @param at offset in {@link MarkedStream.textLength} and what the next `push` adds
+   */
+  mark(at: number, bytes: Uint8Array, start: number, end: number, standIns: number, isText: boolean): void {
+    const from = this.#markStore.length
+    this.#markStore.appendRun(bytes, start, end)
+    this.#marks.push({ at, from, to: this.#markStore.length, standIns, isText })
+    this.#markBytes += end - start
   }
 
   /** Takes more text and writes what is decided by now. */
@@ -179,11 +189,11 @@ export class MarkedStream {
         this.#out.append(text, from, Math.max(from, markEnd))
         from = Math.max(from, markEnd)
       } else {
-        this.#out.append(text, from, mark.at)
-        this.#out.append(mark.bytes)
+        this.#out.appendRun(text, from, mark.at)
+        this.#writeMark(mark)
         from = markEnd
       }
-      this.#markBytes -= mark.bytes.length
+      this.#markBytes -= mark.to - mark.from
     }
     this.#out.append(text, from, to)
     this.#emitted = to
@@ -194,8 +204,8 @@ export class MarkedStream {
     for (; this.#markAt < this.#marks.length; this.#markAt++) {
       const mark = this.#marks[this.#markAt] as Mark
       if (mark.at !== at || mark.standIns > 0) break
-      this.#out.append(mark.bytes)
-      this.#markBytes -= mark.bytes.length
+      this.#writeMark(mark)
+      this.#markBytes -= mark.to - mark.from
     }
   }
 
@@ -204,10 +214,14 @@ export class MarkedStream {
     for (; this.#markAt < this.#marks.length; this.#markAt++) {
       const mark = this.#marks[this.#markAt] as Mark
       if (mark.at >= to || mark.at + mark.standIns > to) break
-      if (!mark.isText) this.#out.append(mark.bytes)
-      this.#markBytes -= mark.bytes.length
+      if (!mark.isText) this.#writeMark(mark)
+      this.#markBytes -= mark.to - mark.from
     }
     this.#emitted = Math.max(this.#emitted, to)
+  }
+
+  #writeMark(mark: Mark): void {
+    this.#out.append(this.#markStore.bytes, mark.from, mark.to)
   }
 
   #dropMarks(shift: number): void {
@@ -215,6 +229,7 @@ export class MarkedStream {
       this.#marks.splice(0, this.#markAt)
       this.#markAt = 0
     }
+    if (this.#marks.length === 0) this.#markStore.take()
     for (const mark of this.#marks) mark.at -= shift
   }
 }

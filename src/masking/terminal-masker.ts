@@ -63,9 +63,13 @@ export class TerminalStreamMasker implements StreamMasker {
   push(chunk: Uint8Array): Uint8Array {
     const bytes = this.#partial.length === 0 ? chunk : Buffer.concat([this.#partial, chunk])
     this.#partial = NO_BYTES
-    const plainEnd = this.#parser.isGround ? plainLength(bytes) : 0
-    if (plainEnd > 0) this.#text.push(plainEnd === bytes.length ? bytes : bytes.subarray(0, plainEnd))
-    if (plainEnd < bytes.length) this.#parse(bytes, plainEnd, false)
+    // The rest of a character that was cut.
+    const head = this.#parser.isInSequence || this.#parser.isGround ? 0 : continuationLength(bytes)
+    if (head > 0) this.#parse(bytes, 0, head, false)
+    const plainEnd = this.#parser.isInSequence ? head : plainLength(bytes, head)
+    if (plainEnd > head) this.#parser.reset()
+    if (plainEnd > head) this.#text.push(plainEnd - head === bytes.length ? bytes : bytes.subarray(head, plainEnd))
+    if (plainEnd < bytes.length) this.#parse(bytes, plainEnd, bytes.length, false)
     // Bounded, even where controls outnumber text by far: then a value may be cut, and is masked from there on.
     if (this.heldBackBytes > this.#maxHoldBackBytes) this.#settle()
     return this.#out.take()
@@ -75,7 +79,7 @@ export class TerminalStreamMasker implements StreamMasker {
     if (this.#partial.length > 0) {
       const bytes = this.#partial
       this.#partial = NO_BYTES
-      this.#parse(bytes, 0, true)
+      this.#parse(bytes, 0, bytes.length, true)
     }
     this.#settle()
     return this.#out.take()
@@ -86,30 +90,37 @@ export class TerminalStreamMasker implements StreamMasker {
       this.#payload.settle()
       this.#markPayload()
     }
-    if (this.#sequence.length > 0) this.#mark(this.#sequence.take())
+    if (this.#sequence.length > 0) this.#markAll(this.#sequence.take())
     this.#text.push(NO_BYTES)
     this.#text.settle()
   }
 
-  #parse(bytes: Uint8Array, from: number, isFinal: boolean): void {
+  #parse(bytes: Uint8Array, from: number, end: number, isFinal: boolean): void {
     const parser = this.#parser
-    for (let at = from; at < bytes.length; at = parser.partEnd) {
+    for (let at = from; at < end; at = parser.partEnd) {
       const wasInString = parser.isInString
-      const part = parser.next(bytes, at, bytes.length, isFinal)
+      const part = parser.next(bytes, at, end, isFinal)
       if (part === TERMINAL_PART.partial) {
-        this.#partial = Buffer.from(bytes.subarray(at))
+        this.#partial = Buffer.from(bytes.subarray(at, end))
         break
       }
-      if (part === TERMINAL_PART.text || part === TERMINAL_PART.control) this.#fresh.append(bytes, at, parser.partEnd)
+      if (part === TERMINAL_PART.text || part === TERMINAL_PART.control)
+        this.#fresh.appendRun(bytes, at, parser.partEnd)
       else if (part === TERMINAL_PART.payload) {
         this.#payload ??= new MarkedStream(this.#replacer, this.#payloadOut)
         this.#payload.push(bytes.subarray(at, parser.partEnd))
         this.#markPayload()
       } else {
-        this.#sequence.append(bytes, at, parser.partEnd)
         if (wasInString) this.#endPayload()
-        if (parser.isComplete) this.#sequenceEnds()
-        else if (parser.isAborted) this.#sequenceAborts(wasInString)
+        if (parser.isComplete && this.#sequence.length === 0) {
+          this.#sequenceEnds(bytes, at, parser.partEnd)
+          continue
+        }
+        this.#sequence.append(bytes, at, parser.partEnd)
+        if (parser.isComplete) {
+          const whole = this.#sequence.take()
+          this.#sequenceEnds(whole, 0, whole.length)
+        } else if (parser.isAborted) this.#sequenceAborts(wasInString)
       }
     }
     const fresh = this.#fresh.take()
@@ -124,32 +135,30 @@ export class TerminalStreamMasker implements StreamMasker {
   }
 
   #markPayload(): void {
-    if (this.#payloadOut.length > 0) this.#mark(this.#payloadOut.take())
+    if (this.#payloadOut.length > 0) this.#markAll(this.#payloadOut.take())
   }
 
-  #mark(bytes: Uint8Array, standIn: Uint8Array = NO_BYTES, isText = false): void {
-    this.#text.mark(this.#text.textLength + this.#fresh.length, bytes, standIn.length, isText)
-    this.#fresh.append(standIn)
+  #markAll(bytes: Uint8Array): void {
+    this.#mark(bytes, 0, bytes.length, NO_BYTES)
   }
 
-  #sequenceEnds(): void {
+  #mark(bytes: Uint8Array, start: number, end: number, standIn: Uint8Array, isText = false): void {
+    this.#text.mark(this.#text.textLength + this.#fresh.length, bytes, start, end, standIn.length, isText)
+    if (standIn.length > 0) this.#fresh.append(standIn)
+  }
+
+  #sequenceEnds(bytes: Uint8Array, start: number, end: number): void {
     const parser = this.#parser
-    const bytes = this.#sequence.take()
-    if (parser.isInString) return this.#mark(bytes)
-    if (parser.sequenceType === 'escape')
-      return this.#mark(bytes, parser.intermediate === 0 && ESCAPE_MOVES.has(parser.final) ? NEW_LINE : NO_BYTES)
-    if (parser.sequenceType !== 'csi' || parser.prefix !== 0 || parser.intermediate !== 0) return this.#mark(bytes)
-    if (parser.final === 0x43) return this.#mark(bytes, BLANK)
-    if (parser.final === 0x62) return this.#markRepetition(bytes)
-    this.#mark(bytes, MOVES.has(parser.final) ? NEW_LINE : NO_BYTES)
+    if (!parser.isInString && parser.final === 0x62 && isPlainCsi(parser)) this.#markRepetition(bytes, start, end)
+    else this.#mark(bytes, start, end, standInOf(parser))
   }
 
   /** REP shows the last character again. */
-  #markRepetition(bytes: Uint8Array): void {
+  #markRepetition(bytes: Uint8Array, start: number, end: number): void {
     const last = this.#fresh.length > 0 ? this.#fresh.bytes[this.#fresh.length - 1] : this.#text.lastByte
     const count = this.#parser.parameter(0, 1)
-    if (last === undefined || last < 0x20 || last >= 0x7f || count > MAX_REPEATED) return this.#mark(bytes)
-    this.#mark(bytes, Buffer.alloc(count, last), true)
+    const isPart = last !== undefined && last >= 0x20 && last < 0x7f && count <= MAX_REPEATED
+    this.#mark(bytes, start, end, isPart ? Buffer.alloc(count, last) : NO_BYTES, isPart)
   }
 
   #sequenceAborts(wasInString: boolean): void {
@@ -159,16 +168,37 @@ export class TerminalStreamMasker implements StreamMasker {
       this.#sequence.append(bytes)
       return
     }
-    if (wasInString) this.#mark(bytes)
+    if (wasInString) this.#markAll(bytes)
     // What no terminal takes for a sequence is text.
     else this.#fresh.append(bytes)
   }
 }
 
-/** How much of the bytes is plain text for sure: all but a character that is cut at the end, or nothing. */
-function plainLength(bytes: Uint8Array): number {
+function isPlainCsi(parser: TerminalParser): boolean {
+  return parser.sequenceType === 'csi' && parser.prefix === 0 && parser.intermediate === 0
+}
+
+/** What a person would read in a sequence's place. */
+function standInOf(parser: TerminalParser): Uint8Array {
+  if (parser.isInString) return NO_BYTES
+  if (parser.sequenceType === 'escape')
+    return parser.intermediate === 0 && ESCAPE_MOVES.has(parser.final) ? NEW_LINE : NO_BYTES
+  if (!isPlainCsi(parser)) return NO_BYTES
+  if (parser.final === 0x43) return BLANK
+  return MOVES.has(parser.final) ? NEW_LINE : NO_BYTES
+}
+
+/** The bytes in front that go on a character. */
+function continuationLength(bytes: Uint8Array): number {
+  let length = 0
+  while (length < 3 && length < bytes.length && ((bytes[length] as number) & 0xc0) === 0x80) length++
+  return length
+}
+
+/** Up to where the bytes from `start` are plain text for sure: all but a character that is cut at the end, or none. */
+function plainLength(bytes: Uint8Array, start: number): number {
   let end = bytes.length
-  for (let back = 1; back <= 3 && back <= bytes.length; back++) {
+  for (let back = 1; back <= 3 && back <= bytes.length - start; back++) {
     const byte = bytes[bytes.length - back] as number
     if (byte < 0x80) break
     if (byte < 0xc0) continue
@@ -176,5 +206,6 @@ function plainLength(bytes: Uint8Array): number {
     if (length > back) end = bytes.length - back
     break
   }
-  return end > 0 && hasNoSequences(end === bytes.length ? bytes : bytes.subarray(0, end)) ? end : 0
+  const isAll = start === 0 && end === bytes.length
+  return end > start && hasNoSequences(isAll ? bytes : bytes.subarray(start, end)) ? end : start
 }

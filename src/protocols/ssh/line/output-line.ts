@@ -148,7 +148,7 @@ export class OutputLine {
         break
       case 0x4a: // J
       case 0x4b: // K
-        if ((parser.parameters[0] ?? 0) === 0) this.#cells.length = Math.min(this.#cells.length, this.column)
+        if (parser.parameter(0, 0) === 0) this.#cells.length = Math.min(this.#cells.length, this.column)
         else this.#cells.fill(' ')
         break
       case 0x50: // P
