@@ -21,7 +21,7 @@ const SQL_FACT_KEYS = [
 ] as const satisfies readonly (keyof Match)[]
 
 /** Keys that need the parse of a command line, where the command is one. */
-export const CHANNEL_FACT_KEYS = [
+const CHANNEL_FACT_KEYS = [
   'programs',
   'hazards',
   'files',
