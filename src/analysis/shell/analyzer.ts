@@ -1,5 +1,5 @@
 import type { ShellAnalyzer, ShellFacts } from '../../core/index.js'
-import { GenerationCache } from '../generation-cache.js'
+import { GenerationCache } from '../../core/generation-cache.js'
 import { Collector } from './collector.js'
 import type { Context } from './context.js'
 import { Line } from './line.js'

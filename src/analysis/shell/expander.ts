@@ -13,6 +13,8 @@ export interface ExpansionHost {
   spend(characters: number): void
   unseen(): void
   tilde(): void
+  /** A variable is given a value nobody knows. */
+  sets(name: string): void
 }
 
 const MAX_BRACE_WORDS = 1000
@@ -138,6 +140,7 @@ class Evaluation {
         return
       case 'ParameterExpansion':
         if (isPromptExpansion(part.operation)) this.host.unseen()
+        if (part.operation?.type === 'Default' && part.operation.operator.endsWith('=')) this.host.sets(part.parameter)
         this.nested(part)
         this.unknown(isQuoted && part.parameter !== '@' && part.index === undefined, part.text === '${HOME}')
         return

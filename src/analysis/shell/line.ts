@@ -94,6 +94,10 @@ export class Line implements ExpansionHost {
     this.runner.usesHome = true
   }
 
+  sets(name: string): void {
+    this.runner.assign(name, undefined, this.context)
+  }
+
   substitution(script: ParsedScript | undefined): { readonly fetches: boolean } {
     if (script === undefined) throw new ShellProblem('a substitution that cannot be read')
     const before = this.collector.fetches
@@ -215,6 +219,7 @@ export class Line implements ExpansionHost {
       case 'For':
       case 'Select':
         if (node.type === 'Select') this.differ()
+        this.sets(node.name.value)
         for (const word of node.wordlist ?? []) expandWord(word, this)
         return this.branches(context, [[node.body]])
       case 'ArithmeticFor':

@@ -282,10 +282,7 @@ const PACKAGE_OPTIONS =
 /** Editors write what they are given, and run what their commands say. */
 function editor(call: Call, report: Report): void {
   for (const file of call.operands) if (!file.text.startsWith('+')) report.file(file, ['read', 'write', 'create'])
-  const commands = [
-    ...call.words.filter(({ text }) => text.startsWith('+')),
-    ...call.values.filter(({ spec }) => /^(?:c|cmd|eval|f|load|S|s)$/.test(spec.name)).map(({ word }) => word),
-  ]
+  const commands = call.words.filter(({ text }) => text.includes('!'))
   report.hazard('unseen-code')
   report.conservative()
   for (const { text } of commands) {

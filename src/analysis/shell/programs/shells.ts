@@ -220,6 +220,12 @@ export const SHELLS: ProgramTable = {
       },
     }),
   ),
+  getopts: program({
+    inspect: (call, report) => {
+      const name = call.words[1]
+      if (name !== undefined) report.assign(name.text, undefined)
+    },
+  }),
   let: program({ inspect: refusesSubscripts }),
   enable: program({
     options: 'a d n p s f=',
@@ -243,7 +249,7 @@ export const SHELLS: ProgramTable = {
     }),
   ),
   ...programs(
-    ': true false echo pwd exit return break continue shift wait jobs fg bg disown umask ulimit type times getopts suspend logout dirs caller sleep usleep',
+    ': true false echo pwd exit return break continue shift wait jobs fg bg disown umask ulimit type times suspend logout dirs caller sleep usleep',
     program(),
   ),
 }

@@ -6,7 +6,7 @@ import {
   type SqlStatementFacts,
   unparsedFacts,
 } from '../../../core/index.js'
-import { GenerationCache } from '../../generation-cache.js'
+import { GenerationCache } from '../../../core/generation-cache.js'
 import { Collector } from './collector.js'
 import { type LexerLimits, lex } from './lexer.js'
 import { createPostgresParser, type ParsedStatement, type PostgresParser } from './parser.js'
