@@ -96,6 +96,8 @@ export class SessionChannel extends Channel {
   #judging: { readonly commandId: number; readonly isStart: boolean } | undefined
   #startSlot: ReplySlot | undefined
   #exit: Ending | undefined
+  /** The client has been told the end by us. */
+  #hasFinished = false
 
   constructor(id: number, open: OpenMessage, host: ChannelHost) {
     super(id, open, 'downstream', host)
@@ -563,6 +565,7 @@ export class SessionChannel extends Channel {
   /** Ends the channel towards both sides, in our own words towards the client. */
   #finish(text: Buffer, exitStatus: number): void {
     this.#stage = 'over'
+    this.#hasFinished = true
     this.#app?.abandon()
     this.#tell(text)
     const { toDownstream } = this
@@ -658,7 +661,7 @@ export class SessionChannel extends Channel {
 
   #targetRequest(message: RequestMessage): void {
     const { name, data, wantsReply } = message
-    let isKnown = this.running !== undefined && this.#stage !== 'over'
+    let isKnown = this.running !== undefined && !this.#hasFinished
     if (isKnown) {
       switch (name) {
         case 'exit-status': {

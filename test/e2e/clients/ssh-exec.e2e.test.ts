@@ -5,11 +5,8 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { Secret } from '../../../src/core/index.js'
-import { createSshIdentity, sshTrust } from '../../../src/identity/ssh/index.js'
-import { system } from '../../../src/gateway/index.js'
-import { freePort, makeKey, runKeygen, startSshd, type SshdServer } from '../../support/sshd.js'
-import { ALICE, ALLOW_ALL, finished, startSshGateway, type TestSshGateway } from '../../support/ssh-gateway.js'
+import { freePort, startSshd, type SshdServer } from '../../support/sshd.js'
+import { ALLOW_ALL, finished, startSshGateway, type TestSshGateway } from '../../support/ssh-gateway.js'
 
 let server: SshdServer
 let gateway: TestSshGateway
@@ -92,6 +89,18 @@ describe('commands', () => {
     }
     expect(bytes).toBe(100_000_000)
     expect(peak - before).toBeLessThan(150_000_000)
+  })
+
+  it('SSH-4 go on while keys are exchanged anew, from either side', async () => {
+    const rekeying = await startSshGateway({ server, limits: { rekeyBytes: 1_000_000 } })
+    rekeying.gateway.events.on('failed', (_info, error) => failures.push(error))
+    const input = Buffer.alloc(8_000_000, 'abcdefghij\n')
+    const result = await rekeying.ssh(['cat'], { input, options: ['-o', 'RekeyLimit=700K'] })
+    expect(result.stdout.length).toBe(input.length)
+    expect(createHash('sha256').update(result.stdout).digest('hex')).toBe(
+      createHash('sha256').update(input).digest('hex'),
+    )
+    await rekeying.stop()
   })
 
   it('see the environment they were allowed', async () => {

@@ -1,0 +1,210 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { system } from '../../../src/gateway/index.js'
+import { createSshIdentity, authorizedKeys, sshTrust } from '../../../src/identity/ssh/index.js'
+import type { Rule } from '../../../src/policy/index.js'
+import { MemoryRecordStore } from '../../../src/recording/index.js'
+import { pinnedHostKeys } from '../../../src/credentials/ssh/index.js'
+import { makeKey, runKeygen, startSshd, type SshdServer } from '../../support/sshd.js'
+import { ALICE, ALLOW_ALL, finished, startSshGateway, type TestSshGateway } from '../../support/ssh-gateway.js'
+
+const RULES: Rule[] = [
+  { id: 'most', effect: 'allow', evenIfUnparsed: true },
+  { id: 'full', recordLevel: 'full' },
+  { id: 'no-rm', effect: 'deny', match: { kinds: 'shell', programs: 'rm' }, message: 'nothing is removed here' },
+  { id: 'ask', effect: 'hold', match: { kinds: 'shell', programs: 'touch' } },
+  { id: 'cards', match: { kinds: 'shell' }, mask: { detectors: ['card'] } },
+  { id: 'short', match: { kinds: 'shell', programs: 'yes' }, maxBytes: 1_000 },
+  { id: 'no-secrets', effect: 'deny', match: { kinds: 'sftp', files: '**/secret*' }, message: 'not this file' },
+  { id: 'no-preload', effect: 'deny', match: { kinds: 'ssh-request', requests: 'env', names: 'LD_*' } },
+  { id: 'no-agent', effect: 'deny', match: { kinds: 'ssh-request', requests: 'auth-agent-req@openssh.com' } },
+]
+
+let server: SshdServer
+let gateway: TestSshGateway
+const store = new MemoryRecordStore()
+
+beforeAll(async () => {
+  server = await startSshd({ acceptEnv: 'AcceptEnv *' })
+  gateway = await startSshGateway({ server, rules: RULES, store, enforcer: { limits: { remindMs: 200 } } })
+})
+
+afterAll(async () => {
+  await gateway?.stop()
+  await server?.stop()
+})
+
+async function until(check: () => boolean): Promise<void> {
+  for (const end = Date.now() + 10_000; Date.now() < end; ) {
+    if (check()) return
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  throw new Error('it did not happen in time')
+}
+
+describe('commands', () => {
+  it('that are denied say why on stderr and end with status 126, and the connection lives on', async () => {
+    const control = join(gateway.folder, 'control')
+    const master = finished(gateway.spawnSsh([], { options: ['-M', '-S', control, '-N'] }))
+    const mux = (command: string) =>
+      finished(spawn('ssh', ['-F', '/dev/null', '-S', control, 'alice+web@127.0.0.1', command], { stdio: 'pipe' }))
+    await until(() => existsSync(control))
+    const refused = await mux('rm -rf /tmp/nothing')
+    expect(refused).toMatchObject({ code: 126, stdout: '' })
+    expect(refused.stderr).toContain('sallyport: refused: nothing is removed here (rule no-rm)')
+    expect(await mux('echo on')).toMatchObject({ code: 0, stdout: 'on\n' })
+    expect(gateway.gateway.connections.length).toBe(1)
+    await finished(spawn('ssh', ['-S', control, '-O', 'exit', 'x'], { stdio: 'pipe' }))
+    await master
+  })
+
+  it('that are held tell their client, wait though its stdin has ended, and run once approved', async () => {
+    const file = join(server.home, 'approved')
+    const result = finished(gateway.spawnSsh([`touch ${file}; echo done`]), '')
+    await until(() => gateway.broker.list().length === 1)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    gateway.broker.approve(gateway.broker.list()[0]?.id ?? '', { id: 'bob', type: 'human' })
+    const { stdout, stderr, code } = await result
+    expect({ stdout, code }).toEqual({ stdout: 'done\n', code: 0 })
+    expect(stderr).toContain('sallyport: ')
+  })
+
+  it('that are held are withdrawn when their client leaves', async () => {
+    const child = gateway.spawnSsh([`touch ${server.home}/never`])
+    const result = finished(child, '')
+    await until(() => gateway.broker.list().length === 1)
+    child.kill()
+    await result
+    await until(() => gateway.broker.list().length === 0)
+  })
+
+  it('have their output masked, also where it comes in pieces', async () => {
+    const { stdout, stderr } = await gateway.ssh([
+      'printf 4111; sleep 0.1; printf 111111111111; echo 4111111111111111 >&2',
+    ])
+    expect(stdout + stderr).not.toContain('111111')
+    expect(stdout.length).toBeGreaterThan(0)
+  })
+
+  it('end where they have said as much as they may', async () => {
+    const { stdout, stderr, code } = await gateway.ssh(['yes'])
+    expect(stdout.length).toBe(1_000)
+    expect(stderr).toContain('as much as it may')
+    expect(code).toBe(126)
+  })
+
+  it('SSH-3 get no variable that a rule denies', async () => {
+    const { stdout } = await gateway.ssh(['echo $LD_PRELOAD-$TEST_A'], {
+      options: ['-o', 'SendEnv=LD_PRELOAD TEST_A'],
+      env: { LD_PRELOAD: '', TEST_A: 'a' },
+    })
+    expect(stdout).toBe('-a\n')
+  })
+
+  it('do not get the client’s agent where a rule denies it', async () => {
+    const { stdout } = await gateway.ssh(['echo "[$SSH_AUTH_SOCK]"'], { options: ['-A'] })
+    expect(stdout).toBe('[]\n')
+  })
+})
+
+describe('files', () => {
+  it('are denied one by one', async () => {
+    writeFileSync(join(server.home, 'secret'), 'secret')
+    writeFileSync(join(server.home, 'open'), 'open')
+    const batch = `-get ${server.home}/secret ${gateway.folder}/s\n-get ${server.home}/open ${gateway.folder}/o\n`
+    const args = [...gateway.sshOptions, '-P', String(gateway.port), '-b', '-', 'alice+web@127.0.0.1']
+    const child = spawn('sftp', args, { stdio: 'pipe' })
+    await finished(child, batch)
+    expect(existsSync(join(gateway.folder, 's'))).toBe(false)
+    expect(readFileSync(join(gateway.folder, 'o'), 'utf8')).toBe('open')
+  })
+})
+
+describe('guarded shells', () => {
+  it('run permitted lines and refuse others, one by one', async () => {
+    const child = gateway.spawnSsh([], { options: ['-tt'] })
+    let shown = ''
+    child.stdout.on('data', (chunk: Buffer) => {
+      shown += chunk.toString()
+    })
+    const code = new Promise((resolve) => child.once('close', resolve))
+    const shows = (text: string) => until(() => shown.includes(text))
+    await shows('$ ')
+    child.stdin.write('echo $((40 + 2)) is the answer\r')
+    await shows('42 is the answer')
+    child.stdin.write('rm -rf /tmp/nothing\r')
+    await shows('nothing is removed here')
+    child.stdin.write('echo 4111111111111111 | tr 1 1\r')
+    await until(() => shown.split('tr 1 1').length > 1)
+    child.stdin.write('touch /tmp/never\r')
+    await until(() => gateway.broker.list().length === 1)
+    child.stdin.write('\x03')
+    await until(() => gateway.broker.list().length === 0)
+    child.stdin.write('exit 7\r')
+    expect(await code).toBe(7)
+    // Typed by the client itself and shown back to it; what the target said is masked.
+    expect(shown.split('4111111111111111').length).toBe(2)
+  })
+})
+
+describe('log-in', () => {
+  it('takes certificates of a trusted authority, with their limits, and no others', async () => {
+    const at = (name: string) => join(gateway.folder, name)
+    makeKey(at('ca'), 'ed25519')
+    makeKey(at('other-ca'), 'ed25519')
+    makeKey(at('user'), 'ed25519')
+    const trust = sshTrust({
+      authorities: [
+        {
+          key: readFileSync(at('ca.pub'), 'utf8'),
+        },
+      ],
+    })
+    const certified = await startSshGateway({
+      server,
+      rules: [ALLOW_ALL],
+      identity: createSshIdentity({ trust: () => trust, clock: system.clock }),
+    })
+    const login = async (ca: string, ...more: string[]) => {
+      runKeygen('-q', '-s', at(ca), '-I', 'id', '-n', 'alice', ...more, at('user.pub'))
+      return certified.ssh(['echo in'], {
+        options: ['-o', `CertificateFile=${at('user-cert.pub')}`, '-i', at('user')],
+      })
+    }
+    expect(await login('ca')).toMatchObject({ stdout: 'in\n', code: 0 })
+    expect((await login('other-ca')).code).toBe(255)
+    expect((await login('ca', '-V', '20200101:20210101')).code).toBe(255)
+    expect(await login('ca', '-O', 'force-command=echo forced $SSH_ORIGINAL_COMMAND')).toMatchObject({
+      stdout: 'forced echo in\n',
+    })
+    await certified.stop()
+  })
+
+  it('sends no secret to a target with another host key, and says so', async () => {
+    makeKey(join(gateway.folder, 'unexpected'), 'ed25519')
+    const wrong = await startSshGateway({
+      server,
+      hostKeys: pinnedHostKeys([readFileSync(join(gateway.folder, 'unexpected.pub'), 'utf8').trim()]),
+    })
+    const { code, stdout } = await wrong.ssh(['echo in'])
+    expect({ code, stdout }).toEqual({ code: 255, stdout: '' })
+    await wrong.stop()
+  })
+
+  it('lets nobody in by a key that only holds a line with other limits', async () => {
+    const keys = authorizedKeys([
+      { user: 'alice', subject: ALICE, keys: `restrict ${readFileSync(`${gateway.keyFile}.pub`, 'utf8')}` },
+    ])
+    const restricted = await startSshGateway({
+      server,
+      identity: createSshIdentity({ trust: () => sshTrust({ authorizedKeys: keys }), clock: system.clock }),
+    })
+    const { stderr } = await restricted.ssh(['tty'], {
+      options: ['-o', 'LogLevel=INFO', '-tt', '-i', gateway.keyFile],
+    })
+    expect(stderr).toContain('PTY allocation request failed')
+    await restricted.stop()
+  })
+})
