@@ -61,6 +61,7 @@ describe('texts that are not judged', () => {
     ['a carriage return outside of quotes', 'ls\r\nrm x'],
     ['a no-break space', 'rm\u00a0-rf'],
     ['an invisible character', 'r\u200bm -rf /'],
+    ['a redirection that swallows a program', '<& -rm x'],
     ['an open quote', "rm 'a"],
     ['an open substitution', 'echo $(rm'],
     ['an open here-document', 'cat <<E\nrm'],

@@ -351,6 +351,9 @@ export class Line implements ExpansionHost {
       const descriptor = node.descriptor?.type === 'FileDescriptor' ? node.descriptor.value : undefined
       if (node.type === 'HereDoc') return { operator: '<<', descriptor, target: this.hereDocument(node) }
       if (node.target === undefined) throw new ShellProblem('a redirection without a target')
+      // Bash ends the target behind the dash, and takes the rest for a word of the command.
+      if (/&$/.test(node.operator) && /^-./s.test(node.target.text))
+        throw new ShellProblem('a redirection that shells read differently')
       const words = expandWord(node.target, this)
       const [target] = words
       if (target === undefined || words.length > 1) throw new ShellProblem('a redirection to several words')

@@ -100,7 +100,7 @@ function git(call: Call, report: Report): void {
       )
   }
   if (name === 'config') {
-    const value = words.find((word) => /^!/.test(word.text)) ?? undefined
+    const value = words.find((word) => word.text.startsWith('!'))
     if (
       texts.some((text) =>
         /alias\.|sshcommand|pager|editor|hookspath|fsmonitor|helper|askpass|textconv|\.cmd|command|driver/i.test(text),
@@ -160,8 +160,8 @@ function tar(call: Call, report: Report): void {
     const values = words.slice(1, 1 + taking.length)
     words = [
       ...taking
-        .map((letter, index) => ({ ...knownWord(`-${letter}`), then: values[index] }))
-        .flatMap(({ then, ...word }) => (then === undefined ? [word] : [word, then])),
+        .map((letter, index) => ({ ...knownWord(`-${letter}`), value: values[index] }))
+        .flatMap(({ value, ...word }) => (value === undefined ? [word] : [word, value])),
       ...[...first.text].filter((letter) => !taking.includes(letter)).map((letter) => knownWord(`-${letter}`)),
       ...words.slice(1 + taking.length),
     ]

@@ -21,7 +21,7 @@ function attached(word: WordValue, report: Report): boolean {
 function curl(call: Call, report: Report): void {
   const urls = [...call.operands, ...call.values.filter(({ spec }) => spec.name === 'url').map(({ word }) => word)]
   for (const url of urls) {
-    if (/^file:/.test(url.text)) report.file(wordFrom(url, 'file://'.length), ['read'])
+    if (url.text.startsWith('file:')) report.file(wordFrom(url, 'file://'.length), ['read'])
     else connectsTo(report, url)
     if (url.isOutput) report.hazard('exfiltration')
   }
@@ -38,7 +38,8 @@ function curl(call: Call, report: Report): void {
     if (spec.name === 'config') report.hazard('unseen-code')
     if (spec.name === 'output') report.downloads(word)
   }
-  if (call.input?.reads === true && call.values.some(({ word }) => /@-$/.test(word.text))) report.hazard('exfiltration')
+  if (call.input?.reads === true && call.values.some(({ word }) => word.text.endsWith('@-')))
+    report.hazard('exfiltration')
   if (call.has('remote-name', 'remote-name-all')) {
     for (const url of urls) fileFromUrl(url, report)
   }

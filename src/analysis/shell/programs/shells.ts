@@ -160,7 +160,7 @@ export const SHELLS: ProgramTable = {
     options: 'f v n',
     inspect: (call, report) => {
       refusesSubscripts(call, report)
-      if (call.operands.some(({ text }) => /^HIST/.test(text))) report.hazard('log-tampering')
+      if (call.operands.some(({ text }) => text.startsWith('HIST'))) report.hazard('log-tampering')
     },
   }),
   unalias: program({ options: 'a' }),

@@ -268,7 +268,7 @@ export const SYSTEM: ProgramTable = {
         'a A e f|full F l L u U p o C t n x h H m g s k c i w r d v V b S N q z B E I j J K M O P R T W X Z help version sort= no-headers',
       inspect: (call, report) => {
         const sets = call.operands.some(({ text }) => /^set-|^(?:terminate|kill)-/.test(text))
-        if (sets && /ctl$/.test(call.program)) report.hazard('privilege-change')
+        if (sets && call.program.endsWith('ctl')) report.hazard('privilege-change')
         if (call.program === 'getent' && call.operands.some(({ text }) => /^g?shadow$/.test(text)))
           report.hazard('credential-file')
         if (call.program === 'man' && call.words.some(({ text }) => /^(?:-P|--pager|-H|--html)/.test(text)))
