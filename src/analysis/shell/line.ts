@@ -352,7 +352,7 @@ export class Line implements ExpansionHost {
       if (node.type === 'HereDoc') return { operator: '<<', descriptor, target: this.hereDocument(node) }
       if (node.target === undefined) throw new ShellProblem('a redirection without a target')
       // Bash ends the target behind the dash, and takes the rest for a word of the command.
-      if (/&$/.test(node.operator) && /^-./s.test(node.target.text))
+      if (node.operator.endsWith('&') && /^-./s.test(node.target.text))
         throw new ShellProblem('a redirection that shells read differently')
       const words = expandWord(node.target, this)
       const [target] = words
