@@ -91,12 +91,16 @@ export async function startSshd(options: SshdOptions = {}): Promise<SshdServer> 
     ].join('\n'),
   )
   let log = ''
-  const [command = SSHD, ...args] = [...asUser(runAs), SSHD, '-D', '-e', '-f', config]
-  const child = spawn(command, args, {
-    stdio: ['ignore', 'ignore', 'pipe'],
-    cwd: home,
-    env: { PATH: process.env['PATH'], HOME: home },
-  })
+  const sshd = ['-D', '-e', '-f', config]
+  const child = spawn(
+    runAs === undefined ? SSHD : 'setpriv',
+    runAs === undefined ? sshd : [...asUser(runAs), SSHD, ...sshd],
+    {
+      stdio: ['ignore', 'ignore', 'pipe'],
+      cwd: home,
+      env: { PATH: process.env['PATH'], HOME: home },
+    },
+  )
   child.stderr.on('data', (chunk: Buffer) => {
     log += chunk.toString()
   })
@@ -150,15 +154,9 @@ function unprivilegedUser(): User | undefined {
 }
 
 /** In group `tty` besides, or it could not give terminals to the group they belong to. */
-function asUser(user: User | undefined): string[] {
-  if (user === undefined) return []
+function asUser(user: User): string[] {
   const tty = /^tty:[^:]*:(\d+):/m.exec(readFileSync('/etc/group', 'utf8'))?.[1]
-  return [
-    'setpriv',
-    `--reuid=${user.uid}`,
-    `--regid=${user.gid}`,
-    `--groups=${user.gid}${tty === undefined ? '' : `,${tty}`}`,
-  ]
+  return [`--reuid=${user.uid}`, `--regid=${user.gid}`, `--groups=${user.gid}${tty === undefined ? '' : `,${tty}`}`]
 }
 
 /** A port that nobody listens on now. */

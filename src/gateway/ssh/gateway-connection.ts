@@ -103,7 +103,9 @@ export class SshGatewayConnection {
       resource: (target) => this.#options.resource(target)?.resource ?? unknownResource(target),
     })
     client.on('authentication', (context) => void this.#authenticate(context))
-    client.on('error', (cause) => {
+    client.on('error', (cause: Error & { readonly level?: string }) => {
+      // A client that goes without a word has broken nothing.
+      if (cause.level === 'socket') return
       this.#failure ??=
         this.#transport?.failure ?? new SallyportError('protocol_violation', 'the client broke the protocol', { cause })
     })

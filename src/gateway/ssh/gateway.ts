@@ -1,11 +1,12 @@
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
-import { EventEmitter } from 'eventemitter3'
+import type { EventEmitter } from 'eventemitter3'
 import type { Server as Ssh2Server } from 'ssh2'
 import { type Clock, type Denial, SallyportError, type Schedule } from '../../core/index.js'
 import { ConnectRate } from '../connect-rate.js'
 import { system } from '../system.js'
 import { sshAlgorithms } from './algorithms.js'
 import { SshGatewayConnection } from './gateway-connection.js'
+import { SshGatewayEventEmitter } from './gateway-events.js'
 import { loadSsh2, socketOf, type Ssh2Module } from './ssh2.js'
 import type {
   SshConnectionInfo,
@@ -39,7 +40,7 @@ export function createSshGateway(options: SshGatewayOptions): SshGateway {
 
 export class SshGateway {
   /** Live events: what happens, as it happens. */
-  readonly events = new EventEmitter<SshGatewayEvents>()
+  readonly events: EventEmitter<SshGatewayEvents>
   readonly #options: SshGatewayOptions
   readonly #clock: Clock
   readonly #schedule: Schedule
@@ -56,6 +57,7 @@ export class SshGateway {
   /** @throws SallyportError `invalid_option` */
   constructor(options: SshGatewayOptions) {
     this.#options = options
+    this.events = new SshGatewayEventEmitter(options.logger)
     this.#clock = options.clock ?? system.clock
     this.#schedule = options.schedule ?? system.schedule
     this.#maxConnections = options.limits?.maxConnections ?? 1_000

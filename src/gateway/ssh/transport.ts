@@ -2,6 +2,8 @@ import { SallyportError, type Side } from '../../core/index.js'
 import { sendPayload, type Ssh2Protocol, type SshSocket } from './ssh2.js'
 
 const FIRST_OF_CONNECTION_PROTOCOL = 80
+/** Below: requests of the connection, which are mostly signs of life. */
+const FIRST_OF_CHANNELS = 90
 const SSH_MSG_DISCONNECT = 1
 const DISCONNECT_BY_APPLICATION = 11
 const DISCONNECT_PROTOCOL_ERROR = 2
@@ -37,7 +39,7 @@ export class SshTransport {
   #isAuthenticated = false
   #isClosed = false
   #isCorked = false
-  /** Of the connection protocol, both ways. */
+  /** Of channels: an idle session has none. */
   receivedBytes = 0
   /** Counts what came in, of any kind: a sign of life. */
   packets = 0
@@ -58,7 +60,7 @@ export class SshTransport {
       if (!this.#isAuthenticated || this.#handler === undefined) return this.#violation(number)
       protocol._onPacket()
       if (this.#isClosed) return undefined
-      this.receivedBytes += payload.length
+      if (number >= FIRST_OF_CHANNELS) this.receivedBytes += payload.length
       this.#handler.receive(payload)
       return undefined
     }

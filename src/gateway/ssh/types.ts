@@ -3,7 +3,6 @@ import type {
   Command,
   CommandAnswer,
   Denial,
-  RandomBytes,
   Resource,
   SallyportError,
   Schedule,
@@ -74,7 +73,6 @@ export interface SshGatewayOptions {
   /** Default: the system's. */
   readonly clock?: Clock
   readonly schedule?: Schedule
-  readonly random?: RandomBytes
 }
 
 /** Where listeners ended up. */

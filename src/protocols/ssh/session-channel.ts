@@ -44,6 +44,8 @@ import {
 } from './requests.js'
 
 const PROTOCOL = 'ssh'
+// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+const CONTROL = /[\x00-\x1f\x7f]/
 const INTERRUPT = 0x03 // Ctrl-C, where no program has changed it
 
 interface WaitingRequest {
@@ -308,7 +310,7 @@ export class SessionChannel extends Channel {
     if (this.#stage !== 'preparing' || this.#startSlot !== undefined) return this.#outOfOrder(request)
     this.#startSlot = request.slot
     if (start === undefined) {
-      const denial: Denial = { reason: 'unparsed', message: 'the command is not a text in UTF-8' }
+      const denial: Denial = { reason: 'unparsed', message: 'the command is not one that can be read' }
       this.host.refused(name, denial)
       this.#refuseStart(denial)
       return
@@ -385,7 +387,9 @@ export class SessionChannel extends Channel {
   }
 
   /** What is asked for is an argument, and no more. */
-  #forcedStart(forced: string, original: string): Start {
+  #forcedStart(forced: string, original: string): Start | undefined {
+    // Not every shell keeps line ends inside of quotes.
+    if (CONTROL.test(original)) return undefined
     this.#environment.push({ name: 'SSH_ORIGINAL_COMMAND', value: original })
     const quoted = original.replaceAll("'", "'\\''")
     const start = this.#shellStart(forced)

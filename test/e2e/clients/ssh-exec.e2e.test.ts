@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { connect, createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -24,7 +24,7 @@ afterAll(async () => {
 })
 
 afterEach(() => {
-  expect(failures.splice(0)).toEqual([])
+  if (failures.length > 0) throw new Error('the gateway failed', { cause: failures.splice(0)[0] })
 })
 
 /** A program of OpenSSH's, or one that uses it, in the gateway's folder. */
@@ -198,7 +198,7 @@ describe('forwarded connections', () => {
     return { port: (shouting.address() as AddressInfo).port, close: () => shouting.close() }
   }
 
-  function ask(port: number, text: string): Promise<string> {
+  function ask(port: number, text: string | Buffer): Promise<string> {
     return new Promise((resolve, reject) => {
       let answer = ''
       const socket = connect(port, '127.0.0.1', () => socket.end(text))
@@ -229,6 +229,42 @@ describe('forwarded connections', () => {
       target.close()
     })
   }
+
+  it('pass with -D, and to another server with -J', async () => {
+    const target = await shouter()
+    const port = await freePort()
+    const child = gateway.spawnSsh(['cat'], { options: ['-D', `127.0.0.1:${port}`] })
+    const done = finished.bind(undefined, child)
+    const host = Buffer.of(5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, target.port >> 8, target.port & 255)
+    await until(() =>
+      ask(port, '').then(
+        () => true,
+        () => false,
+      ),
+    )
+    expect(await ask(port, Buffer.concat([host, Buffer.from('socks')]))).toContain('SOCKS')
+    await done()
+    target.close()
+    const proxy = `ssh ${gateway.sshOptions.join(' ')} -p ${gateway.port} -W %h:%p ${remote()}`
+    const jumped = await program('ssh', [
+      ...['-o', `ProxyCommand=${proxy}`, '-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null'],
+      ...['-F', '/dev/null', '-o', 'LogLevel=ERROR', '-i', server.privateKeyFile, '-p', String(server.port)],
+      `${server.user}@127.0.0.1`,
+      'echo jumped',
+    ])
+    expect(jumped).toMatchObject({ stdout: 'jumped\n', code: 0 })
+  })
+
+  it('lend the client’s agent to the target where a rule allows it', async () => {
+    const socket = join(gateway.folder, 'agent')
+    const agent = spawn('ssh-agent', ['-D', '-a', socket], { stdio: 'ignore' })
+    await until(() => existsSync(socket))
+    const env = { SSH_AUTH_SOCK: socket }
+    await program('ssh-add', ['-q', gateway.keyFile], { env })
+    const { stdout } = await gateway.ssh(['ssh-add -l'], { options: ['-A', '-o', `IdentityAgent=${socket}`], env })
+    expect(stdout).toContain('ED25519')
+    agent.kill()
+  })
 
   it('are denied where no rule allows them, and the session lives on', async () => {
     const strict = await startSshGateway({

@@ -120,6 +120,21 @@ describe('files', () => {
     expect(existsSync(join(gateway.folder, 's'))).toBe(false)
     expect(readFileSync(join(gateway.folder, 'o'), 'utf8')).toBe('open')
   })
+
+  it('SSH-2 are denied the same to who runs the server of files by its name, or the older scp', async () => {
+    const there = `${server.home}/secret`
+    const at = (name: string) => join(gateway.folder, name)
+    const options = [...gateway.sshOptions, '-P', String(gateway.port)]
+    const batch = `-get ${there} ${at('s2')}\n-get ${server.home}/open ${at('o2')}\n`
+    const direct = ['-s', '/usr/lib/openssh/sftp-server', '-b', '-', 'alice+web@127.0.0.1']
+    await finished(spawn('sftp', [...options, ...direct], { stdio: 'pipe' }), batch)
+    expect(readFileSync(at('o2'), 'utf8')).toBe('open')
+    const scp = await finished(
+      spawn('scp', [...options, '-O', `alice+web@127.0.0.1:${there}`, at('s3')], { stdio: 'pipe' }),
+    )
+    expect(scp.code).not.toBe(0)
+    expect([existsSync(at('s2')), existsSync(at('s3'))]).toEqual([false, false])
+  })
 })
 
 describe('guarded shells', () => {
@@ -146,6 +161,28 @@ describe('guarded shells', () => {
     expect(await code).toBe(7)
     // Typed by the client itself and shown back to it; what the target said is masked.
     expect(shown.split('4111111111111111').length).toBe(2)
+  })
+})
+
+describe('recorded shells', () => {
+  it('pass as they are, with everything on record', async () => {
+    const all = new MemoryRecordStore()
+    const recorded = await startSshGateway({
+      server,
+      store: all,
+      rules: [{ ...ALLOW_ALL, terminal: 'record', recordLevel: 'full' }],
+    })
+    const { stdout, code } = await recorded.ssh([], {
+      options: ['-tt'],
+      input: 'echo in a $((40+2))\nexit 4\n',
+    })
+    expect(stdout).toContain('in a 42')
+    expect(code).toBe(4)
+    await recorded.stop()
+    const text = (await all.list()).map((name) => all.bytes(name).toString()).join('')
+    expect(text).toContain('in a 42')
+    expect(text).toContain('"terminal"')
+    expect(text).toContain('"resize"')
   })
 })
 
