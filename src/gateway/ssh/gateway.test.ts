@@ -113,6 +113,50 @@ describe('a client that is not let in yet', () => {
   })
 })
 
+it('asks who logs in by keyboard-interactive, and hands on what is typed', async () => {
+  const answers: string[] = []
+  const asking = createSshGateway({
+    listeners: [{ port: 0 }],
+    resources: [],
+    enforcer: { openSession: () => Promise.reject(new Error('nobody is let in')) },
+    identity: {
+      open: () => ({
+        async attempt(attempt) {
+          if (attempt.method !== 'keyboard-interactive') {
+            return { answer: 'reject', methodsLeft: ['keyboard-interactive'], isPartial: false }
+          }
+          const prompts = [
+            { text: 'name: ', isEchoed: true },
+            { text: 'token: ', isEchoed: false },
+          ]
+          const typed = await attempt.ask({ title: 'log in', instructions: '', prompts })
+          answers.push(...typed.map((secret) => secret.expose()))
+          return { answer: 'end', message: 'enough' }
+        },
+      }),
+    },
+    hostKeys: [new Secret(HOST_KEY)],
+  })
+  const [address] = await asking.listen()
+  const client = new ssh2.Client()
+  const asked: unknown[] = []
+  client.on('keyboard-interactive', (_name, _instructions, _lang, prompts, finish) => {
+    asked.push(...prompts)
+    finish(['alice', 'secret'])
+  })
+  await new Promise((resolve) => {
+    client.on('error', () => {})
+    client.on('close', () => resolve(undefined))
+    client.connect({ host: '127.0.0.1', port: address?.port ?? 0, username: 'alice', tryKeyboard: true })
+  })
+  expect(asked).toEqual([
+    { prompt: 'name: ', echo: true },
+    { prompt: 'token: ', echo: false },
+  ])
+  expect(answers).toEqual(['alice', 'secret'])
+  await asking.close()
+})
+
 describe('options', () => {
   it('are checked before anybody is listened to', async () => {
     const options = {

@@ -30,6 +30,8 @@ export interface ChannelHost extends FlowPort {
   readonly permissions: SshPermissions
   readonly guardedShellCommand: string
   nextCommandId(): number
+  /** The session is over but for last words: nothing new begins. */
+  readonly isEnding: boolean
   /** Has a command judged. The handler is called later. */
   judge(make: (id: number) => Command, handler: CommandHandler): number
   /** The same for one that has its id already. */

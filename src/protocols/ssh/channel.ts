@@ -1,4 +1,4 @@
-import { type CommandAnswer, type Obligations, type Side } from '../../core/index.js'
+import type { CommandAnswer, Denial, Obligations, Side } from '../../core/index.js'
 import type { ChannelHost } from './channel-host.js'
 import { CommandOutput } from './command-output.js'
 import type { WakePurpose } from './events.js'
@@ -38,6 +38,7 @@ export class Channel {
   readonly toDownstream: Flow
   readonly #open: OpenMessage
   #state: 'opening' | 'open' | 'failed' = 'opening'
+  #isAsked = false
   /** What it runs, where that is over by the end of the channel. */
   running: RunningCommand | undefined
 
@@ -79,6 +80,7 @@ export class Channel {
 
   /** Opens the other side's end. */
   passOpen(): void {
+    this.#isAsked = true
     const to = this.openedBy === 'downstream' ? 'upstream' : 'downstream'
     const { kind, data } = this.#open
     const windowBytes = this.flowFrom(to).windowBytes
@@ -108,6 +110,7 @@ export class Channel {
 
   /** Nobody opened the other end, or nobody was asked to. */
   fail(reason: number, description: string | Uint8Array): void {
+    if (this.#state !== 'opening') return
     this.#state = 'failed'
     this.host.send(this.openedBy, openFailure(this.#open.sender, reason, description))
     this.end({ outcome: 'failed', tags: [], errorCode: `open-failure ${reason}` })
@@ -249,6 +252,18 @@ export class Channel {
       rows: 0,
       bytes: running.output.bytes,
     })
+  }
+
+  /** The session is over, for a reason from outside. */
+  shutdown(denial: Denial): void {
+    if (this.#state === 'opening') {
+      // Where the other side was asked, its answer is still to come.
+      if (!this.#isAsked) this.fail(OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED, denial.message)
+      return
+    }
+    this.end({ outcome: 'interrupted', tags: [] })
+    this.hangUp('downstream')
+    this.hangUp('upstream')
   }
 
   /** The connection ends. */

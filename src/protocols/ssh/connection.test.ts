@@ -478,6 +478,11 @@ it('tells who runs something why the session ends', () => {
     { type: 'eof' },
     { type: 'close' },
   ])
+  expect(world.closed).toBeUndefined()
+  world.from('downstream', channelOpen('session', { sender: 8, windowBytes: 1, maxPacketBytes: 1 }, EMPTY))
+  expect(types(world.take('downstream'))).toEqual(['open-failure'])
+  world.connection.wake(0, 'disconnect')
+  world.drain()
   expect(world.closed).toMatchObject({ message: 'go home' })
   expect(world.events).toContainEqual(expect.objectContaining({ type: 'answer' }))
 })

@@ -35,6 +35,10 @@ import { SessionChannel } from './session-channel.js'
 
 const NO_OBLIGATIONS: Obligations = {}
 const MAX_CHANNEL_ID = 0xffff_ffff
+/** Channels count from 1. */
+const NO_CHANNEL = 0
+/** For clients to see how their commands ended, and to leave. */
+const ENDING_MS = 500
 
 /**
  * The connection protocol of SSH (RFC 4254) as a pure state machine between a client and a target.
@@ -69,6 +73,7 @@ export class SshConnection implements ChannelHost {
   #nextChannel = 1
   #nextCommand = 1
   #isUpstreamReady = false
+  #ending: Denial | undefined
   #isClosed = false
   #isDownstreamFull = false
   #isUpstreamFull = false
@@ -127,7 +132,8 @@ export class SshConnection implements ChannelHost {
   permit(commandId: number, obligations: Obligations = NO_OBLIGATIONS): void {
     const handler = this.#handlers.get(commandId)
     this.#handlers.delete(commandId)
-    if (handler === undefined || this.#isClosed) {
+    if (this.#ending !== undefined) handler?.refuse(this.#ending)
+    if (handler === undefined || this.#isClosed || this.isEnding) {
       this.answer(commandId, { outcome: 'interrupted', tags: [], rows: 0, bytes: 0 })
       return
     }
@@ -147,7 +153,9 @@ export class SshConnection implements ChannelHost {
 
   /** The time of a `wake-later` has come. */
   wake(channelId: number, purpose: WakePurpose): void {
-    if (!this.#isClosed) this.#guarded(() => this.#channels.get(channelId)?.wake(purpose))
+    if (this.#isClosed) return
+    if (purpose === 'disconnect') this.#close(this.#ending?.message ?? 'the session is over')
+    else this.#guarded(() => this.#channels.get(channelId)?.wake(purpose))
   }
 
   /** A side's transport has more to send than it can, or has room again. */
@@ -175,13 +183,29 @@ export class SshConnection implements ChannelHost {
     this.#close('the target cannot be reached', error)
   }
 
-  /** Ends the session from outside. Whoever runs something is told on stderr, and everybody as the reason to disconnect. */
+  /**
+   * Ends the session from outside. Whoever runs something is told on stderr and has a moment to leave by themselves: a client
+   * that is disconnected at once forgets the rest. Everybody is told the reason to disconnect.
+   */
   shutdown(denial: Denial): void {
-    if (this.#isClosed) return
+    if (this.#isClosed || this.#ending !== undefined) return
+    if (this.#channels.size === 0) {
+      this.#close(denial.message)
+      return
+    }
+    this.#ending = denial
+    for (const commandId of this.#handlers.keys()) this.withdraw(commandId)
     this.#guarded(() => {
-      for (const channel of this.#channels.values()) if (channel instanceof SessionChannel) channel.shutdown(denial)
+      for (const channel of this.#channels.values()) {
+        channel.shutdown(denial)
+        this.#forget(channel)
+      }
     })
-    this.#close(denial.message)
+    this.wakeLater(NO_CHANNEL, 'disconnect', ENDING_MS)
+  }
+
+  get isEnding(): boolean {
+    return this.#ending !== undefined
   }
 
   // What channels call
@@ -332,6 +356,13 @@ export class SshConnection implements ChannelHost {
 
   #openFromClient(message: OpenMessage): void {
     const { kind } = message
+    if (this.#ending !== undefined) {
+      this.send(
+        'downstream',
+        openFailure(message.sender, OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED, this.#ending.message),
+      )
+      return
+    }
     if (this.#channels.size >= this.limits.maxChannels) {
       this.refused(kind, { reason: 'limit', message: 'there are too many channels' })
       this.send('downstream', openFailure(message.sender, OPEN_FAILURE.RESOURCE_SHORTAGE, 'too many channels'))
@@ -398,7 +429,7 @@ export class SshConnection implements ChannelHost {
 
   #openFromTarget(message: OpenMessage): void {
     const permit = this.#reversePermit(message)
-    if (permit === undefined || this.#channels.size >= this.limits.maxChannels) {
+    if (permit === undefined || this.isEnding || this.#channels.size >= this.limits.maxChannels) {
       this.send(
         'upstream',
         openFailure(message.sender, OPEN_FAILURE.ADMINISTRATIVELY_PROHIBITED, 'nobody asked for this channel'),

@@ -9,8 +9,11 @@ import type {
   TerminalSize,
 } from '../../core/index.js'
 
-/** What a channel wants to be woken for. `flush`: output waits for a decision. `escalate`: a refused program does not end. */
-export type WakePurpose = 'flush' | 'escalate'
+/**
+ * What a channel wants to be woken for. `flush`: output waits for a decision. `escalate`: a refused program does not end. `disconnect`: clients
+ * have had their moment to leave.
+ */
+export type WakePurpose = 'flush' | 'escalate' | 'disconnect'
 
 /** What a connection asks its driver to do, in this order. */
 export type SshEvent =

@@ -132,6 +132,10 @@ export class GlobalRequests {
     keyOf: (reply: Buffer | undefined) => string,
   ): void {
     const { message, slot } = waiting
+    if (this.#host.isEnding) {
+      this.#replies.settle(slot, false)
+      return
+    }
     if (!this.#host.permissions.allowsPortForwarding) {
       this.#host.refused(message.name, NOT_PERMITTED(message.name))
       this.#replies.settle(slot, false)

@@ -590,9 +590,12 @@ export class SessionChannel extends Channel {
     this.#finish(denialText(denial, this.#lineEnd), REFUSED_EXIT_STATUS)
   }
 
-  /** The session is over, for a reason from outside. */
-  shutdown(denial: Denial): void {
-    if (this.#stage === 'over' || !this.isOpen) return
+  override shutdown(denial: Denial): void {
+    if (!this.isOpen) {
+      super.shutdown(denial)
+      return
+    }
+    if (this.#stage === 'over') return
     this.flush()
     this.end({ outcome: 'interrupted', tags: [] })
     this.#finish(denialText(denial, this.#lineEnd), REFUSED_EXIT_STATUS)

@@ -7,7 +7,7 @@ import { createSshIdentity, authorizedKeys, sshTrust } from '../../../src/identi
 import type { Rule } from '../../../src/policy/index.js'
 import { MemoryRecordStore } from '../../../src/recording/index.js'
 import { pinnedHostKeys } from '../../../src/credentials/ssh/index.js'
-import { makeKey, runKeygen, startSshd, type SshdServer } from '../../support/sshd.js'
+import { freePort, makeKey, runKeygen, startSshd, type SshdServer } from '../../support/sshd.js'
 import { ALICE, ALLOW_ALL, finished, startSshGateway, type TestSshGateway } from '../../support/ssh-gateway.js'
 
 const RULES: Rule[] = [
@@ -164,6 +164,23 @@ describe('guarded shells', () => {
   })
 })
 
+describe('a gateway that shuts down', () => {
+  it('tells whoever still runs something after its grace, and has every record ended', async () => {
+    const all = new MemoryRecordStore()
+    const ending = await startSshGateway({ server, store: all })
+    const running = finished(ending.spawnSsh(['echo started; sleep 60']))
+    await until(() => ending.gateway.connections[0]?.sessionId !== undefined)
+    await new Promise((resolve) => setTimeout(resolve, 300))
+    await ending.gateway.drain(200)
+    const { code, stderr, stdout } = await running
+    expect({ code, stdout }).toEqual({ code: 126, stdout: 'started\n' })
+    expect(stderr).toContain('shutting down')
+    const [name = ''] = await all.list()
+    expect(all.bytes(name).toString()).toContain('"type":"end"')
+    await ending.stop()
+  })
+})
+
 describe('recorded shells', () => {
   it('pass as they are, with everything on record', async () => {
     const all = new MemoryRecordStore()
@@ -217,6 +234,18 @@ describe('log-in', () => {
       stdout: 'forced echo in\n',
     })
     await certified.stop()
+  })
+
+  it('names targets, and says where there is none or it cannot be reached', async () => {
+    const options = ['-o', 'LogLevel=INFO', '-i', gateway.keyFile]
+    const nowhere = await gateway.ssh(['true'], { login: 'alice+nowhere', options })
+    expect(nowhere.code).toBe(255)
+    expect(nowhere.stderr).toContain('there is no such target')
+    const down = await startSshGateway({ server: { ...server, port: await freePort() } })
+    const { code, stderr } = await down.ssh(['true'], { options: ['-o', 'LogLevel=INFO'] })
+    expect(code).toBe(255)
+    expect(stderr).toContain('the target cannot be reached')
+    await down.stop()
   })
 
   it('sends no secret to a target with another host key, and says so', async () => {
