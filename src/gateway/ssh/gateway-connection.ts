@@ -219,6 +219,7 @@ export class SshGatewayConnection {
         shellAnalyzer: session.shellAnalyzer,
         textMasker: session.textMasker,
         permissions: permissionsOf(admission),
+        ...(entry.guardedShellCommand === undefined ? {} : { guardedShellCommand: entry.guardedShellCommand }),
         limits,
       }),
       session,

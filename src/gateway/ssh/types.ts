@@ -29,6 +29,11 @@ export interface SshResourceOptions {
   readonly credentials: SshCredentialProvider
   /** Judged before anything secret is sent. */
   readonly hostKeys: HostKeys
+  /**
+   * Run on the target in place of the user's shell behind a guarded terminal: it has to read lines as they are. Default
+   * `exec bash --noediting +H -i`.
+   */
+  readonly guardedShellCommand?: string
 }
 
 export interface SshListenerOptions {

@@ -44,7 +44,6 @@ import {
 } from './requests.js'
 
 const PROTOCOL = 'ssh'
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
 const CONTROL = /[\x00-\x1f\x7f]/
 const INTERRUPT = 0x03 // Ctrl-C, where no program has changed it
 
