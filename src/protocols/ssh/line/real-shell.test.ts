@@ -2,11 +2,9 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createGuardedTerminal, GUARDED_SHELL_COMMAND, type GuardedTerminal } from './index.js'
 import { Screen } from './screen.test-support.js'
-
-const hasScript = spawnSync('script', ['--version']).status === 0 && spawnSync('bash', ['--version']).status === 0
 
 /** A real shell on a real terminal as the target, and a client's screen. */
 class RealDesk {
@@ -64,7 +62,12 @@ class RealDesk {
   }
 
   async shows(what: RegExp): Promise<void> {
-    await expect.poll(() => this.screen.text, { timeout: 5_000, interval: 20 }).toMatch(what)
+    await vi.waitFor(
+      () => {
+        if (!what.test(this.screen.text)) throw new Error(`expected ${what} on the screen, got ${this.screen.text}`)
+      },
+      { timeout: 10_000, interval: 20 },
+    )
   }
 
   async stop(): Promise<void> {
@@ -75,7 +78,7 @@ class RealDesk {
   }
 }
 
-describe.skipIf(!hasScript).each([
+describe.each([
   ['bash without its line editor', GUARDED_SHELL_COMMAND.replace('--login ', '--norc ')],
   ['bash with its line editor', 'exec bash --norc -i'],
   ['sh', 'exec sh -i'],
