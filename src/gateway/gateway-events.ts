@@ -1,8 +1,8 @@
 import { EventEmitter } from 'eventemitter3'
-import type { GatewayEvents, GatewayLogger } from './types.js'
+import type { GatewayLogger } from './types.js'
 
 /** Live events whose listeners are onlookers: what one of them throws changes nothing for a session. */
-export class GatewayEventEmitter extends EventEmitter<GatewayEvents> {
+export class GatewayEventEmitter<Events extends EventEmitter.ValidEventTypes> extends EventEmitter<Events> {
   readonly #logger: GatewayLogger | undefined
 
   constructor(logger: GatewayLogger | undefined) {
@@ -10,9 +10,9 @@ export class GatewayEventEmitter extends EventEmitter<GatewayEvents> {
     this.#logger = logger
   }
 
-  override emit<E extends EventEmitter.EventNames<GatewayEvents>>(
+  override emit<E extends EventEmitter.EventNames<Events>>(
     event: E,
-    ...args: EventEmitter.EventArgs<GatewayEvents, E>
+    ...args: EventEmitter.EventArgs<Events, E>
   ): boolean {
     try {
       return super.emit(event, ...args)

@@ -1,18 +1,18 @@
-import { randomBytes } from 'node:crypto'
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { EventEmitter } from 'eventemitter3'
-import { SallyportError, type CancelTarget, type Clock, type Denial, type RandomBytes } from '../core/index.js'
+import { SallyportError, type CancelTarget, type Clock, type RandomBytes } from '../core/index.js'
 import type { Identity } from '../identity/types.js'
 import type { AdmittedClient, CatalogSource } from '../streams/driver-types.js'
 import { guardedStream, type SessionOpener } from '../streams/guarded-stream.js'
 import { housekeepingSession } from '../streams/housekeeping.js'
 import type { Session } from '../enforcement/types.js'
 import { CancelRegistry } from './cancel-registry.js'
-import { ConnectRate } from './connect-rate.js'
+import { FrontDoor } from './front-door.js'
 import { GatewayConnection } from './gateway-connection.js'
 import { GatewayEventEmitter } from './gateway-events.js'
 import { ReadBuffers } from './read-buffers.js'
 import { ServerTls } from './server-tls.js'
+import { system } from './system.js'
 import { targetTransport } from './target.js'
 import type {
   ConnectionInfo,
@@ -37,14 +37,6 @@ export interface GatewayOptions {
   readonly random?: RandomBytes
 }
 
-/** How often connections are looked over for idleness and age. One timer per gateway, none per session. */
-const SWEEP_INTERVAL_MS = 1_000
-
-/** After the deadline of a drain, sessions have this long for their last words. */
-const LAST_WORDS_MS = 1_000
-
-const SHUTTING_DOWN: Denial = { reason: 'revoked', message: 'the gateway is shutting down' }
-
 /**
  * Listens, and puts a guard between every client and its target. The only part of this library that opens
  * sockets; which protocol is spoken where is said by its resources.
@@ -63,27 +55,26 @@ export class Gateway {
   readonly #options: GatewayOptions
   readonly #clock: Clock
   readonly #random: RandomBytes
-  readonly #connections = new Set<GatewayConnection>()
+  readonly #door: FrontDoor<GatewayConnection>
   readonly #resources = new Map<string, ResourceOptions>()
   readonly #catalogs = new Map<string, CatalogSource & { close(): void }>()
   readonly #cancels: CancelRegistry<GatewayConnection>
   readonly #buffers = new ReadBuffers()
-  readonly #rate: ConnectRate
-  readonly #maxConnections: number
-  #servers: Server[] = []
-  #sweep: NodeJS.Timeout | undefined
-  #nextId = 1
-  #isDraining = false
 
   /** @throws SallyportError `invalid_option` */
   constructor(options: GatewayOptions) {
     this.#options = options
-    this.events = new GatewayEventEmitter(options.logger)
-    this.#clock = options.clock ?? { nowUnixMs: () => Date.now() }
-    this.#random = options.random ?? ((count) => randomBytes(count))
+    this.events = new GatewayEventEmitter<GatewayEvents>(options.logger)
+    this.#clock = options.clock ?? system.clock
+    this.#random = options.random ?? system.randomBytes
     this.#cancels = new CancelRegistry(this.#random)
-    this.#maxConnections = options.limits?.maxConnections ?? 1_000
-    this.#rate = new ConnectRate(options.limits?.maxConnectsPerSecond ?? 100, this.#clock)
+    this.#door = new FrontDoor({
+      maxConnections: options.limits?.maxConnections,
+      maxConnectsPerSecond: options.limits?.maxConnectsPerSecond,
+      clock: this.#clock,
+      schedule: system.schedule,
+      logger: options.logger,
+    })
     for (const entry of options.resources) {
       const { name } = entry.resource
       if (this.#resources.has(name)) throw new SallyportError('invalid_option', `resource \`${name}\` is given twice`)
@@ -100,56 +91,37 @@ export class Gateway {
 
   /** Connections as they are now. */
   get connections(): readonly ConnectionInfo[] {
-    return [...this.#connections].map((connection) => connection.info)
+    return [...this.#door.visitors].map((connection) => connection.info)
   }
 
   /** Opens all listeners, or none. */
-  async listen(): Promise<readonly ListenerAddress[]> {
-    const addresses: ListenerAddress[] = []
-    try {
-      for (const listener of this.#options.listeners) addresses.push(await this.#open(listener))
-    } catch (error) {
-      this.#stopListening()
-      throw error
-    }
-    this.#sweep = setInterval(() => this.#sweepAll(), SWEEP_INTERVAL_MS)
-    this.#sweep.unref()
-    return addresses
+  listen(): Promise<readonly ListenerAddress[]> {
+    return this.#door.openAll(this.#options.listeners, (listener) => this.#open(listener))
   }
 
-  #open(listener: ListenerOptions): Promise<ListenerAddress> {
+  async #open(listener: ListenerOptions): Promise<ListenerAddress> {
     const entry = this.#resources.get(listener.resource) as ResourceOptions
     const { directTlsAlpn } = entry.protocol
     const tls = listener.tls === undefined ? undefined : new ServerTls(listener.tls, directTlsAlpn ?? [])
-    const server = createServer({ noDelay: true, keepAlive: true, allowHalfOpen: true }, (socket) => {
-      this.#accept(socket, entry, listener, tls)
+    const address = await this.#door.open(listener, { allowHalfOpen: true }, (socket, clientAddress, id) => {
+      this.#accept(socket, clientAddress, id, { entry, listener, tls })
     })
-    return new Promise((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(listener.port, listener.host ?? '127.0.0.1', () => {
-        server.off('error', reject)
-        server.on('error', (error) => this.#options.logger?.error({ error }, 'a listener failed'))
-        this.#servers.push(server)
-        const { address, port } = server.address() as AddressInfo
-        resolve({ resource: listener.resource, host: address, port })
-      })
-    })
+    return { resource: listener.resource, ...address }
   }
 
-  #accept(socket: Socket, entry: ResourceOptions, listener: ListenerOptions, tls: ServerTls | undefined): void {
-    const address = socket.remoteAddress ?? ''
-    if (this.#isDraining || this.#connections.size >= this.#maxConnections || !this.#rate.admit(address)) {
-      this.#options.logger?.warn({ address }, 'a connection was turned away')
-      socket.destroy()
-      return
-    }
+  #accept(
+    socket: Socket,
+    clientAddress: string,
+    id: number,
+    { entry, listener, tls }: { entry: ResourceOptions; listener: ListenerOptions; tls: ServerTls | undefined },
+  ): void {
     const connection: GatewayConnection = new GatewayConnection({
-      id: this.#nextId++,
+      id,
       socket,
       entry,
       tls,
       isTlsRequired: listener.tls !== undefined && listener.tls.isRequired !== false,
-      clientAddress: address,
+      clientAddress,
       identity: this.#options.identity,
       enforcer: this.#options.enforcer,
       limits: this.#options.limits ?? {},
@@ -161,10 +133,8 @@ export class Gateway {
       catalog: (client, session) => this.#catalog(entry, client, session),
       emit: this.events,
     })
-    this.#connections.add(connection)
     this.events.emit('connection', connection.info)
-    void connection.finished.then(() => {
-      this.#connections.delete(connection)
+    this.#door.admit(connection, () => {
       this.#cancels.revoke(connection.cancelKey.processId)
       this.events.emit('closed', connection.info)
     })
@@ -210,35 +180,12 @@ export class Gateway {
     return catalog
   }
 
-  #sweepAll(): void {
-    const now = this.#clock.nowUnixMs()
-    for (const connection of this.#connections) connection.sweep(now)
-  }
-
-  #stopListening(): void {
-    for (const server of this.#servers) server.close()
-    this.#servers = []
-  }
-
   /**
    * Stops gracefully: no new connections; idle sessions are told at once, busy ones when their command has
    * ended, all of them at the latest after `graceMs`. Resolves when every session's record has ended.
    */
   async drain(graceMs: number): Promise<void> {
-    this.#isDraining = true
-    this.#stopListening()
-    const finished = Promise.all([...this.#connections].map((connection) => connection.finished))
-    for (const connection of this.#connections) connection.drain(SHUTTING_DOWN)
-    const deadline = setTimeout(() => {
-      for (const connection of this.#connections) connection.shutdown(SHUTTING_DOWN)
-    }, graceMs)
-    const force = setTimeout(() => {
-      for (const connection of this.#connections) connection.destroy()
-    }, graceMs + LAST_WORDS_MS)
-    await finished
-    clearTimeout(deadline)
-    clearTimeout(force)
-    clearInterval(this.#sweep)
+    await this.#door.drain(graceMs)
     for (const catalog of this.#catalogs.values()) catalog.close()
     this.#catalogs.clear()
   }

@@ -1,12 +1,12 @@
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { EventEmitter } from 'eventemitter3'
 import type { Server as Ssh2Server } from 'ssh2'
-import { type Clock, type Denial, SallyportError, type Schedule } from '../../core/index.js'
-import { ConnectRate } from '../connect-rate.js'
+import { type Clock, SallyportError, type Schedule } from '../../core/index.js'
+import { FrontDoor } from '../front-door.js'
+import { GatewayEventEmitter } from '../gateway-events.js'
 import { system } from '../system.js'
 import { sshAlgorithms } from './algorithms.js'
 import { SshGatewayConnection } from './gateway-connection.js'
-import { SshGatewayEventEmitter } from './gateway-events.js'
 import { loadSsh2, socketOf, type Ssh2Module } from './ssh2.js'
 import type {
   SshConnectionInfo,
@@ -17,9 +17,6 @@ import type {
   SshResourceOptions,
 } from './types.js'
 
-const SWEEP_INTERVAL_MS = 1_000
-const LAST_WORDS_MS = 1_000
-const SHUTTING_DOWN: Denial = { reason: 'revoked', message: 'the gateway is shutting down' }
 /** Behind `SSH-2.0-`: neither version nor platform is anybody's business. */
 const IDENT = 'sallyport'
 /** ssh2 asks for signs of life by itself unless told to wait this long; we ask in the order of other requests. */
@@ -45,23 +42,22 @@ export class SshGateway {
   readonly #clock: Clock
   readonly #schedule: Schedule
   readonly #resources = new Map<string, SshResourceOptions>()
-  readonly #connections = new Set<SshGatewayConnection>()
+  readonly #door: FrontDoor<SshGatewayConnection>
   readonly #bySocket = new Map<unknown, SshGatewayConnection>()
-  readonly #rate: ConnectRate
-  readonly #maxConnections: number
-  #servers: Server[] = []
-  #sweep: NodeJS.Timeout | undefined
-  #nextId = 1
-  #isDraining = false
 
   /** @throws SallyportError `invalid_option` */
   constructor(options: SshGatewayOptions) {
     this.#options = options
-    this.events = new SshGatewayEventEmitter(options.logger)
+    this.events = new GatewayEventEmitter<SshGatewayEvents>(options.logger)
     this.#clock = options.clock ?? system.clock
     this.#schedule = options.schedule ?? system.schedule
-    this.#maxConnections = options.limits?.maxConnections ?? 1_000
-    this.#rate = new ConnectRate(options.limits?.maxConnectsPerSecond ?? 100, this.#clock)
+    this.#door = new FrontDoor({
+      maxConnections: options.limits?.maxConnections,
+      maxConnectsPerSecond: options.limits?.maxConnectsPerSecond,
+      clock: this.#clock,
+      schedule: this.#schedule,
+      logger: options.logger,
+    })
     for (const entry of options.resources) {
       const { name } = entry.resource
       if (this.#resources.has(name)) throw new SallyportError('invalid_option', `resource \`${name}\` is given twice`)
@@ -76,7 +72,7 @@ export class SshGateway {
 
   /** Connections as they are now. */
   get connections(): readonly SshConnectionInfo[] {
-    return [...this.#connections].map((connection) => connection.info)
+    return [...this.#door.visitors].map((connection) => connection.info)
   }
 
   /**
@@ -87,16 +83,7 @@ export class SshGateway {
   async listen(): Promise<readonly SshListenerAddress[]> {
     const ssh2 = await loadSsh2()
     const acceptor = this.#createAcceptor(ssh2)
-    const addresses: SshListenerAddress[] = []
-    try {
-      for (const listener of this.#options.listeners) addresses.push(await this.#open(listener, ssh2, acceptor))
-    } catch (error) {
-      this.#stopListening()
-      throw error
-    }
-    this.#sweep = setInterval(() => this.#sweepAll(), SWEEP_INTERVAL_MS)
-    this.#sweep.unref()
-    return addresses
+    return this.#door.openAll(this.#options.listeners, (listener) => this.#open(listener, ssh2, acceptor))
   }
 
   /** Does the key exchange and log-in of sockets put into it; it does not listen. */
@@ -119,36 +106,26 @@ export class SshGateway {
     }
   }
 
-  #open(listener: SshListenerOptions, ssh2: Ssh2Module, acceptor: Ssh2Server): Promise<SshListenerAddress> {
-    const server = createServer({ noDelay: true, keepAlive: true }, (socket) => {
-      this.#accept(socket, listener, ssh2, acceptor)
+  async #open(listener: SshListenerOptions, ssh2: Ssh2Module, acceptor: Ssh2Server): Promise<SshListenerAddress> {
+    const address = await this.#door.open(listener, {}, (socket, clientAddress, id) => {
+      this.#accept(socket, clientAddress, id, { listener, ssh2, acceptor })
     })
-    return new Promise((resolve, reject) => {
-      server.once('error', reject)
-      server.listen(listener.port, listener.host ?? '127.0.0.1', () => {
-        server.off('error', reject)
-        server.on('error', (error) => this.#options.logger?.error({ error }, 'a listener failed'))
-        this.#servers.push(server)
-        const { address, port } = server.address() as AddressInfo
-        resolve({ ...(listener.resource === undefined ? {} : { resource: listener.resource }), host: address, port })
-      })
-    })
+    return listener.resource === undefined ? address : { resource: listener.resource, ...address }
   }
 
-  #accept(socket: Socket, listener: SshListenerOptions, ssh2: Ssh2Module, acceptor: Ssh2Server): void {
-    const address = socket.remoteAddress ?? ''
-    if (this.#isDraining || this.#connections.size >= this.#maxConnections || !this.#rate.admit(address)) {
-      this.#options.logger?.warn({ address }, 'a connection was turned away')
-      socket.destroy()
-      return
-    }
+  #accept(
+    socket: Socket,
+    clientAddress: string,
+    id: number,
+    { listener, ssh2, acceptor }: { listener: SshListenerOptions; ssh2: Ssh2Module; acceptor: Ssh2Server },
+  ): void {
     const { identity, enforcer, limits = {} } = this.#options
     const connection = new SshGatewayConnection({
-      id: this.#nextId++,
+      id,
       socket,
       ssh2,
       ident: IDENT,
-      clientAddress: address,
+      clientAddress,
       identity,
       enforcer,
       limits,
@@ -157,11 +134,9 @@ export class SshGateway {
       events: this.events,
       resource: (target) => this.#resource(listener, target),
     })
-    this.#connections.add(connection)
     this.#bySocket.set(socket, connection)
     this.events.emit('connection', connection.info)
-    void connection.finished.then(() => {
-      this.#connections.delete(connection)
+    this.#door.admit(connection, () => {
       this.#bySocket.delete(socket)
       this.events.emit('closed', connection.info)
     })
@@ -175,35 +150,12 @@ export class SshGateway {
     return name === undefined ? undefined : this.#resources.get(name)
   }
 
-  #sweepAll(): void {
-    const now = this.#clock.nowUnixMs()
-    for (const connection of this.#connections) connection.sweep(now)
-  }
-
-  #stopListening(): void {
-    for (const server of this.#servers) server.close()
-    this.#servers = []
-  }
-
   /**
    * Stops gracefully: no new connections; idle sessions are told at once, busy ones when their commands have ended, all of
    * them at the latest after `graceMs`. Resolves when every session's record has ended.
    */
-  async drain(graceMs: number): Promise<void> {
-    this.#isDraining = true
-    this.#stopListening()
-    const finished = Promise.all([...this.#connections].map((connection) => connection.finished))
-    for (const connection of this.#connections) connection.drain(SHUTTING_DOWN)
-    const cancelDeadline = this.#schedule(graceMs, () => {
-      for (const connection of this.#connections) connection.shutdown(SHUTTING_DOWN)
-    })
-    const cancelForce = this.#schedule(graceMs + LAST_WORDS_MS, () => {
-      for (const connection of this.#connections) connection.destroy()
-    })
-    await finished
-    cancelDeadline()
-    cancelForce()
-    clearInterval(this.#sweep)
+  drain(graceMs: number): Promise<void> {
+    return this.#door.drain(graceMs)
   }
 
   /** Stops at once. */
