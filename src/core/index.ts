@@ -2,6 +2,7 @@ export { otherSide, type Side } from './side.js'
 export type { Subject } from './subject.js'
 export type { Resource } from './resource.js'
 export { Secret } from './secret.js'
+export { positiveLimits } from './limits.js'
 export type { Clock, RandomBytes, Schedule } from './clock.js'
 export { ERROR_CODES, SallyportError, type Blame, type ErrorCode, type SallyportErrorOptions } from './errors.js'
 export type {

@@ -1,4 +1,4 @@
-import { SallyportError } from '../core/index.js'
+import { positiveLimits } from '../core/index.js'
 
 /** What bounds an enforcer's memory and waits. */
 export interface EnforcerLimits {
@@ -28,7 +28,7 @@ export type ResolvedLimits = Required<EnforcerLimits>
 
 /** @throws SallyportError `invalid_option` */
 export function resolveLimits(limits: EnforcerLimits = {}): ResolvedLimits {
-  const resolved: ResolvedLimits = {
+  const resolved = positiveLimits<ResolvedLimits>({
     maxSessions: limits.maxSessions ?? 10_000,
     engineTimeoutMs: limits.engineTimeoutMs ?? 1_000,
     recordTimeoutMs: limits.recordTimeoutMs ?? 30_000,
@@ -39,11 +39,7 @@ export function resolveLimits(limits: EnforcerLimits = {}): ResolvedLimits {
     maxSessionCommands: limits.maxSessionCommands ?? Number.POSITIVE_INFINITY,
     maxSessionRows: limits.maxSessionRows ?? Number.POSITIVE_INFINITY,
     maxSessionBytes: limits.maxSessionBytes ?? Number.POSITIVE_INFINITY,
-  }
-  for (const [name, value] of Object.entries(resolved)) {
-    if (!(value > 0))
-      throw new SallyportError('invalid_option', `expected \`${name}\` to be positive, got \`${value}\``)
-  }
+  })
   // Timers count in 31 bits: a longer one fires at once.
   return { ...resolved, maxHoldMs: Math.min(resolved.maxHoldMs, 2_147_483_647) }
 }

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import type { EventEmitter } from 'eventemitter3'
 import type { Server as Ssh2Server } from 'ssh2'
-import { type Clock, SallyportError, type Schedule } from '../../core/index.js'
+import { type Clock, positiveLimits, SallyportError, type Schedule } from '../../core/index.js'
 import { FrontDoor } from '../front-door.js'
 import { GatewayEventEmitter } from '../gateway-events.js'
 import { system } from '../system.js'
@@ -67,6 +67,7 @@ export class SshGateway {
       if (resource === undefined || this.#resources.has(resource)) continue
       throw new SallyportError('invalid_option', `a listener names resource \`${resource}\`, which is not given`)
     }
+    positiveLimits(options.limits ?? {})
     if (options.hostKeys.length === 0) throw new SallyportError('invalid_option', 'expected at least one host key')
   }
 

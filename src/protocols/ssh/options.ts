@@ -1,4 +1,4 @@
-import type { ShellAnalyzer, TextMasker } from '../../core/index.js'
+import { positiveLimits, type ShellAnalyzer, type TextMasker } from '../../core/index.js'
 import { GUARDED_SHELL_COMMAND } from './line/index.js'
 
 export interface SshLimits {
@@ -63,8 +63,9 @@ export type ResolvedSshLimits = Required<SshLimits>
 /** Ours; every implementation takes as much (RFC 4253 section 6.1). */
 export const MAX_PACKET_BYTES = 32_768
 
+/** @throws SallyportError `invalid_option` */
 export function resolveSshLimits(limits: SshLimits = {}): ResolvedSshLimits {
-  return {
+  return positiveLimits<ResolvedSshLimits>({
     maxChannels: limits.maxChannels ?? 128,
     windowBytes: limits.windowBytes ?? 2_097_152,
     heldWindowBytes: limits.heldWindowBytes ?? 65_536,
@@ -76,5 +77,5 @@ export function resolveSshLimits(limits: SshLimits = {}): ResolvedSshLimits {
     maxHoldBackBytes: limits.maxHoldBackBytes ?? 65_536,
     terminalHoldBackMs: limits.terminalHoldBackMs ?? 50,
     holdBackMs: limits.holdBackMs ?? 500,
-  }
+  })
 }
