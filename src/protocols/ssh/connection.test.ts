@@ -26,6 +26,7 @@ import {
   uint32,
   windowAdjust,
 } from './messages.js'
+import { GUARDED_TERMINAL_MODES } from './line/index.js'
 import type { SshConnectionOptions } from './options.js'
 
 const FACTS: ShellFacts = {
@@ -500,7 +501,10 @@ it('has a guarded shell run without echo, and each line of it judged', () => {
   })
   reader.string()
   reader.bytes(16)
-  expect([...reader.string()]).toEqual([53, 0, 0, 0, 0, 0])
+  const modes = reader.string()
+  const set = new Map<number, number>()
+  for (let at = 0; at + 5 <= modes.length; at += 5) set.set(modes[at] as number, modes.readUInt32BE(at + 1))
+  expect(set).toEqual(new Map(GUARDED_TERMINAL_MODES))
   world.from('upstream', channelMessage(99, 1), channelMessage(99, 1), dataMessage(1, 0, Buffer.from('$ ')))
   world.from('downstream', dataMessage(1, 0, Buffer.from('ls -l\r')))
   expect(world.commands[2]).toMatchObject({

@@ -1,4 +1,5 @@
 import { SshReader, SshWriter } from '../../core/index.js'
+import { GUARDED_TERMINAL_MODES } from './line/index.js'
 
 /*
  * What requests and opens of the client carry. All throw `protocol_violation` for data that is not as their
@@ -196,26 +197,35 @@ export function sshString(text: string): Buffer {
 }
 
 const TTY_OP_END = 0
-const TTY_OP_ECHO = 53
 /** Opcodes from here on have other arguments than one uint32 (RFC 4254 section 8). */
 const TTY_OP_UNDEFINED = 160
 
-/** The same request for a terminal that does not repeat what is sent to it. */
+/** OPOST to ONLRET: what becomes of output. And both speeds. */
+function isOutputMode(opcode: number): boolean {
+  return (opcode >= 70 && opcode <= 75) || opcode === 128 || opcode === 129
+}
+
+/**
+ * The same request for a terminal that does not repeat what is sent to it, and reads it as it was judged.
+ *
+ * INVARIANT: the client has no say in how input is read. A letter that kills a line would make another line of it.
+ */
 export function guardedTerminalRequest(data: Uint8Array): Buffer {
   const reader = read(data, 'pty-req')
   reader.string()
   const start = reader.position
   reader.bytes(16)
   const end = reader.position
-  const modes = reader.string()
-  const kept = new SshWriter()
-  for (let at = 0; at + 5 <= modes.length; at += 5) {
-    const opcode = modes[at] as number
+  const asked = reader.string()
+  const modes = new SshWriter()
+  for (let at = 0; at + 5 <= asked.length; at += 5) {
+    const opcode = asked[at] as number
     if (opcode === TTY_OP_END || opcode >= TTY_OP_UNDEFINED) break
-    if (opcode !== TTY_OP_ECHO) kept.append(modes, at, at + 5)
+    if (isOutputMode(opcode)) modes.append(asked, at, at + 5)
   }
-  kept.u8(TTY_OP_ECHO).u32(0).u8(TTY_OP_END)
-  return new SshWriter().append(data, 0, start).append(data, start, end).string(kept.view()).take()
+  for (const [opcode, value] of GUARDED_TERMINAL_MODES) modes.u8(opcode).u32(value)
+  modes.u8(TTY_OP_END)
+  return new SshWriter().append(data, 0, start).append(data, start, end).string(modes.view()).take()
 }
 
 /** The same request for a terminal of another size. @param windowChange data of a `window-change` */

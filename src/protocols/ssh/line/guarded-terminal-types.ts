@@ -1,8 +1,5 @@
 import type { Denial, TerminalModes } from '../../../core/index.js'
 
-/** What the target's terminal must be asked for: it does not repeat what is sent to it, because the gateway has shown it already. */
-export const GUARDED_TERMINAL_MODES = { ECHO: 0 } as const
-
 /**
  * The shell to run on the target behind a guarded terminal where bash is there: without a line editor of its own (no
  * completion, no key bindings) and without history expansion, a line is what was judged. Run by `exec` instead of `shell`.
