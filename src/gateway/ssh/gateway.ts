@@ -17,8 +17,11 @@ import type {
   SshResourceOptions,
 } from './types.js'
 
-/** Behind `SSH-2.0-`: neither version nor platform is anybody's business. */
-const IDENT = 'sallyport'
+/**
+ * Behind `SSH-2.0-`: neither version nor platform is anybody's business. OpenSSH tells only what begins like itself that it
+ * takes no more of a program's output (`eow@openssh.com`), without which `ssh host yes | head` would never end.
+ */
+const IDENT = 'OpenSSH_sallyport'
 /** ssh2 asks for signs of life by itself unless told to wait this long; we ask in the order of other requests. */
 const NEVER_MS = 2_147_483_647
 

@@ -294,14 +294,17 @@ export class SshSessionDriver {
     downstream.rekeyAfter(rekeyBytes)
     upstream?.rekeyAfter(rekeyBytes)
     // Windows bound what channels send. Requests and replies have none: a side that takes nothing is not heard either.
-    const isStuck =
-      this.#isRecordBehind ||
-      downstream.unsentBytes > MAX_UNSENT_BYTES ||
-      (upstream?.unsentBytes ?? 0) > MAX_UNSENT_BYTES
-    if (isStuck || !this.#connection.wantsRead('downstream')) downstream.pause()
+    const unsentBytes = Math.max(downstream.unsentBytes, upstream?.unsentBytes ?? 0)
+    if (this.#isStuck(downstream, unsentBytes) || !this.#connection.wantsRead('downstream')) downstream.pause()
     else downstream.resume()
-    if (isStuck) upstream?.pause()
-    else upstream?.resume()
+    if (upstream === undefined) return
+    if (this.#isStuck(upstream, unsentBytes)) upstream.pause()
+    else upstream.resume()
+  }
+
+  /** A side whose keys are awaited is heard for longer: what waits may wait for them. */
+  #isStuck(transport: SshTransport, unsentBytes: number): boolean {
+    return this.#isRecordBehind || unsentBytes > (transport.isExchangingKeys ? 2 : 1) * MAX_UNSENT_BYTES
   }
 
   #close(message: string): void {

@@ -44,6 +44,8 @@ export class SshTransport {
   /** Counts what came in, of any kind: a sign of life. */
   packets = 0
   #bytesSinceKeys = 0
+  /** Bytes that wait for the end of a key exchange, which ssh2 keeps without a limit. */
+  #queuedBytes = 0
 
   constructor(side: Side, socket: SshSocket, protocol: Ssh2Protocol) {
     this.side = side
@@ -92,15 +94,30 @@ export class SshTransport {
   open(handler: TransportHandler): void {
     this.#isAuthenticated = true
     this.#handler = handler
-    this.socket.on('data', () => this.#handler?.settled())
+    this.socket.on('data', () => {
+      this.#keysExchanged()
+      this.#handler?.settled()
+    })
   }
 
   get isFull(): boolean {
-    return this.socket.writableNeedDrain
+    return this.socket.writableNeedDrain || this.#queuedBytes > 0
   }
 
+  /** What waits for the socket, and for the end of a key exchange. */
   get unsentBytes(): number {
-    return this.socket.writableLength
+    return this.socket.writableLength + this.#queuedBytes
+  }
+
+  /** Until it is over, the other side of the transport may have nothing but its keys to send. */
+  get isExchangingKeys(): boolean {
+    return this.#protocol._kexinit !== undefined
+  }
+
+  #keysExchanged(): void {
+    if (this.#queuedBytes === 0 || this.isExchangingKeys) return
+    this.#queuedBytes = 0
+    if (!this.socket.writableNeedDrain) this.#handler?.drained()
   }
 
   /** Sends one message. Several of one turn leave in one write. */
@@ -108,6 +125,7 @@ export class SshTransport {
     if (this.#isClosed || !this.socket.writable) return
     this.#cork()
     this.#bytesSinceKeys += payload.length
+    if (this.isExchangingKeys) this.#queuedBytes += payload.length
     sendPayload(this.#protocol, payload)
   }
 
