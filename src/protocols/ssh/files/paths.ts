@@ -55,6 +55,8 @@ export function normalizePath(text: string): ResolvedPath {
 export class PathResolver {
   #workingDirectory: string | undefined
   readonly #canonical = new Set<string>()
+  /** A relative path was resolved while the working directory was not known. Cleared by whoever looks. */
+  hasMissedWorkingDirectory = false
 
   /** Undefined until the server has told it. */
   get workingDirectory(): string | undefined {
@@ -67,6 +69,7 @@ export class PathResolver {
     let parts: string[] = []
     let isRooted = true
     if (!text.startsWith('/')) {
+      if (base === undefined && this.#workingDirectory === undefined) this.hasMissedWorkingDirectory = true
       const from = base?.path ?? this.#workingDirectory
       isExact &&= base?.isExact ?? from !== undefined
       isRooted = from?.startsWith('/') ?? false

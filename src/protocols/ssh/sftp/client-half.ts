@@ -10,7 +10,7 @@ import {
   unknownHandle,
 } from './decode-request.js'
 import * as p from './packet-types.js'
-import { initPacket } from './replies.js'
+import { initPacket, workingDirectoryPacket } from './replies.js'
 import type { Shared } from './shared.js'
 
 /** A request at the front of the client's bytes that waits for its verdict. */
@@ -31,6 +31,8 @@ const MAX_HANDLE_BYTES = 256
 
 const NO_OBLIGATIONS: Obligations = Object.freeze({})
 const STATUS_ONLY: FollowUp = Object.freeze({ expects: p.STATUS })
+const OWN_LOOK_UP: FollowUp = Object.freeze({ expects: p.NAME, learns: 'working-directory', isOwn: true })
+const MAX_ID = 0xffff_ffff
 
 /** What a client asks: judged, refused or passed on, in its order. */
 export class ClientHalf {
@@ -38,6 +40,8 @@ export class ClientHalf {
   readonly #context: RequestContext
   #held: Held | undefined
   #hasEnded = false
+  /** Whether the server may be asked for its working directory: once, and again when it may have moved. */
+  #mayLocate = true
   /** Bytes of a WRITE's content that have not come yet, and where they go: nowhere, for one that was refused. */
   #bodyLeft = 0
   #bodyMeter: TransferMeter | undefined
@@ -65,7 +69,7 @@ export class ClientHalf {
   step(): boolean {
     if (this.#bodyLeft > 0) return this.#moveBody() || this.#passEnd()
     const s = this.#s
-    if (this.#held !== undefined || s.phase === 'version') return false
+    if (this.#held !== undefined || s.phase === 'version' || s.phase === 'locating') return false
     if (s.requests.size >= s.limits.maxRequests || s.waitingReplies >= MAX_WAITING_REPLIES) return false
     const reader = s.fromClient
     if (!reader.fill(5)) return this.#passEnd()
@@ -101,7 +105,10 @@ export class ClientHalf {
       })
       return
     }
-    if (followUp.moves !== undefined) s.paths.forget(followUp.moves.from)
+    if (followUp.moves !== undefined) {
+      s.paths.forget(followUp.moves.from)
+      this.#mayLocate ||= s.paths.workingDirectory === undefined
+    }
     if (followUp.opens !== undefined) s.opening++
     this.#forward(held.packetBytes, id, type, followUp, commandId, obligations)
   }
@@ -151,6 +158,7 @@ export class ClientHalf {
     const id = this.#freshId(bytes.readUInt32BE(position + 5))
     const packetBytes = 4 + length
     let decoded: ReturnType<typeof decodeRequest>
+    s.paths.hasMissedWorkingDirectory = false
     try {
       decoded = decodeRequest(type, bytes.subarray(position + 9, position + packetBytes), this.#context)
     } catch (cause) {
@@ -167,6 +175,7 @@ export class ClientHalf {
       if (followUp.isClose === true && handle !== undefined) s.handles.delete(handle.key)
       return this.#forward(packetBytes, id, type, followUp, undefined, NO_OBLIGATIONS)
     }
+    if (s.paths.hasMissedWorkingDirectory && this.#mayLocate) return this.#locate()
     if (followUp.opens !== undefined && s.handles.size + s.opening >= s.limits.maxHandles) {
       const denial: Denial = { reason: 'limit', message: `more than ${s.limits.maxHandles} files may not be open` }
       return this.#deny(packetBytes, id, type, p.FX_FAILURE, denial)
@@ -185,6 +194,22 @@ export class ClientHalf {
         ...decoded.judged,
       },
     })
+    return true
+  }
+
+  /**
+   * Asks the server for its working directory before a relative path is judged: OpenSSH's scp never does, and what a relative
+   * path names could not be told. The request stays where it is until the answer has come.
+   */
+  #locate(): true {
+    const s = this.#s
+    this.#mayLocate = false
+    let id = MAX_ID
+    while (s.requests.has(id)) id--
+    s.toServer.send(workingDirectoryPacket(id))
+    const request = { type: p.REALPATH, followUp: OWN_LOOK_UP, commandId: undefined, obligations: NO_OBLIGATIONS }
+    s.requests.set(id, { ...request, offset: 0, length: 0 })
+    s.phase = 'locating'
     return true
   }
 

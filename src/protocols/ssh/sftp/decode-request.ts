@@ -22,6 +22,8 @@ export interface FollowUp {
   /** Names may mean something else behind it; the path that moved, for a rename. */
   readonly moves?: { readonly from?: string }
   readonly isClose?: boolean
+  /** Asked by the machine: the client does not hear of the answer. */
+  readonly isOwn?: boolean
 }
 
 /** What an operation does, for rules and people. */

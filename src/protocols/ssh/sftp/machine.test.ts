@@ -242,11 +242,50 @@ describe('the SFTP machine', () => {
     expect(resolved(Buffer.from('/a\xff', 'latin1'))).toEqual(['/a\\xff', false])
     expect(resolved('/a\0b')).toEqual([undefined, undefined])
     expect(resolved(`/${'x'.repeat(5_000)}`)).toEqual([undefined, undefined])
-    const unknown = harnessOf()
-    unknown.receive('downstream', init)
-    unknown.receive('upstream', version())
-    unknown.receive('downstream', open(1, 'x', 1))
-    expect(unknown.commands[0]?.files[0]).toMatchObject({ path: 'x', isExact: false })
+  })
+
+  it('SSH-2 asks for the working directory by itself before it judges a relative path, once', () => {
+    const harness = harnessOf()
+    harness.receive('downstream', init)
+    harness.receive('upstream', version())
+    harness.take('upstream')
+    harness.take('downstream')
+    harness.receive('downstream', Buffer.concat([packet(p.LSTAT, 1, '/abs'), packet(p.LSTAT, 2, 'x'), open(3, 'y', 1)]))
+    expect(harness.commands.map(({ text }) => text)).toEqual(['stat /abs'])
+    const asked = harness.take('upstream')
+    expect(asked).toEqual(Buffer.concat([packet(p.LSTAT, 1, '/abs'), packet(p.REALPATH, 0xffff_ffff, '.')]))
+    harness.receive('upstream', name(0xffff_ffff, '/home/u'))
+    expect(harness.take('downstream')).toEqual(Buffer.alloc(0))
+    expect(harness.commands.map(({ text }) => text)).toEqual([
+      'stat /abs',
+      'stat /home/u/x',
+      'open /home/u/y for reading',
+    ])
+    expect(harness.commands[2]?.files[0]).toMatchObject({ isExact: true })
+    expect(harness.take('upstream')).toEqual(Buffer.concat([packet(p.LSTAT, 2, 'x'), open(3, 'y', 1)]))
+  })
+
+  it('SSH-2 asks again when the working directory may have moved', () => {
+    const harness = ready()
+    harness.receive('downstream', packet(p.RENAME, 1, '/home/u', '/home/v'))
+    harness.receive('downstream', packet(p.LSTAT, 2, 'x'))
+    harness.take('upstream')
+    harness.receive('upstream', Buffer.concat([status(1, 0), name(0xffff_ffff, '/home/v')]))
+    expect(harness.take('downstream')).toEqual(status(1, 0))
+    expect(harness.commands.at(-1)?.files[0]).toMatchObject({ path: '/home/v/x', isExact: true })
+  })
+
+  it('SSH-2 says that a relative path is not known where the target does not tell its working directory', () => {
+    const harness = harnessOf()
+    harness.receive('downstream', init)
+    harness.receive('upstream', version())
+    harness.receive('downstream', Buffer.concat([open(1, 'x', 1), open(2, 'y', 1)]))
+    harness.receive('upstream', status(0xffff_ffff, 4, 'no'))
+    expect(harness.commands.map(({ files }) => files[0])).toMatchObject([
+      { path: 'x', isExact: false },
+      { path: 'y', isExact: false },
+    ])
+    expect(harness.closed).toBeUndefined()
   })
 
   it('SSH-2 counts a link as reading and writing what it leads to, in the order of the target', () => {

@@ -1,5 +1,5 @@
 import { ByteWriter } from '../../../core/index.js'
-import { INIT, STATUS, VERSION } from './packet-types.js'
+import { INIT, REALPATH, STATUS, VERSION } from './packet-types.js'
 
 /**
  * SSH_FXP_STATUS: uint32 id, uint32 code, string message, string language tag.
@@ -21,6 +21,11 @@ export function statusPacket(id: number, code: number, message: string): Buffer 
 /** SSH_FXP_INIT: uint32 version. Without extensions: version 3 has none for the client to announce (section 4). */
 export function initPacket(): Buffer {
   return new ByteWriter(16).u32(5).u8(INIT).u32(3).take()
+}
+
+/** SSH_FXP_REALPATH: uint32 id, string path (section 6.11): of the working directory. */
+export function workingDirectoryPacket(id: number): Buffer {
+  return new ByteWriter(16).u32(10).u8(REALPATH).u32(id).u32(1).utf8('.').take()
 }
 
 /** SSH_FXP_VERSION: uint32 version, then pairs of string name and string data (section 4). */

@@ -37,7 +37,7 @@ export class ServerHalf {
     if (length < 5 || length > s.limits.maxPacketBytes) {
       throw s.serverViolation(`${p.packetName(type)} has ${length} bytes`)
     }
-    if (s.phase !== 'ready') return this.#version(length, type)
+    if (s.phase === 'init' || s.phase === 'version') return this.#version(length, type)
     if (type === p.DATA) return this.#data(length)
     if (!reader.fill(4 + length)) return false
     return this.#answer(length, type)
@@ -158,7 +158,8 @@ export class ServerHalf {
       default:
         break
     }
-    if (own === undefined) s.toClient.forward(bytes, position, end)
+    if (request.followUp.isOwn === true) s.phase = 'ready'
+    else if (own === undefined) s.toClient.forward(bytes, position, end)
     else s.toClient.send(own)
     reader.position = end
     if (request.commandId !== undefined && type !== p.HANDLE) {

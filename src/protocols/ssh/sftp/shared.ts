@@ -42,7 +42,8 @@ export class Shared {
   /** What the server announced and the client was told. */
   readonly extensions = new Set<string>()
   readonly allowedExtensions: ReadonlySet<string>
-  phase: 'init' | 'version' | 'ready' = 'init'
+  /** `locating`: the server was asked for its working directory, and the client's next request waits for the answer. */
+  phase: 'init' | 'version' | 'locating' | 'ready' = 'init'
   isClosed = false
   /** Open requests that the server has not answered. */
   opening = 0
