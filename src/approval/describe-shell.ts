@@ -26,6 +26,7 @@ const HAZARDS: Readonly<Record<ShellHazard, string>> = {
   persistence: 'arranges for something to run later, or at every log-in',
   exfiltration: 'sends files or output to the network',
   'unseen-code': 'runs code that the line does not show',
+  redefinition: 'changes what later lines of this shell mean',
 }
 
 /** A command line's effects by the analysis, the hazards first. */

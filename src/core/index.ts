@@ -47,6 +47,7 @@ export type {
   ShellAssignment,
   ShellFacts,
   ShellHazard,
+  ShellReading,
   ShellSimpleCommand,
 } from './shell-facts.js'
 export {

@@ -28,6 +28,11 @@ export type ShellHazard =
   | 'exfiltration'
   /** Runs code that the line does not show: scripts, pipes into interpreters, `eval` of unknown words, LD_PRELOAD. */
   | 'unseen-code'
+  /**
+   * Lines of interactive shells only. Changes what later lines of the same shell mean: aliases, functions, traps, key
+   * bindings, options of shell and terminal, PATH and the like.
+   */
+  | 'redefinition'
 
 /** One program the line would run, with everything around it taken off: `sudo -u x env A=1 rm -fr /` is an `rm`. */
 export interface ShellSimpleCommand {
@@ -83,5 +88,10 @@ export interface ShellFacts {
 
 export interface ShellAnalyzer {
   /** Pure, never throws: what cannot be parsed comes back `unparsed`. The same text may get the same object. */
-  analyze(text: string): ShellFacts
+  analyze(text: string, reading?: ShellReading): ShellFacts
+}
+
+export interface ShellReading {
+  /** The line goes into an interactive shell, which expands its history first, and remembers what the line defines. Default false. */
+  readonly isInteractive?: boolean
 }

@@ -51,11 +51,11 @@ const UNKNOWN_LINE = unparsedShellFacts('the analyzer failed')
 /** An analyzer that keeps the promise never to throw. Without one every line is `unparsed`. */
 export function guardShellAnalyzer(analyzer: ShellAnalyzer | undefined): ShellAnalyzer {
   return {
-    analyze(text) {
+    analyze(text, reading) {
       // Fails closed, here and below: `unparsed` is refused unless a rule says otherwise by name.
       if (analyzer === undefined) return UNREAD_LINE
       try {
-        return analyzer.analyze(text)
+        return analyzer.analyze(text, reading)
       } catch {
         return UNKNOWN_LINE
       }

@@ -242,6 +242,14 @@ const shellBaseline: readonly Rule[] = [
     message: 'arranging for something to run later needs an approval',
   }),
   defineRule({
+    id: 'shell/redefinitions',
+    description:
+      'What changes the meaning of later lines in a guarded terminal: aliases, functions, traps, shell options.',
+    effect: 'deny',
+    match: { hazards: 'redefinition' },
+    message: 'later lines of this shell would not mean what they say',
+  }),
+  defineRule({
     id: 'shell/persistence-files',
     description: 'The same, and system programs and libraries, by file transfer.',
     effect: 'hold',

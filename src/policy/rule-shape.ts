@@ -49,6 +49,7 @@ export const SHELL_HAZARDS = Object.keys({
   persistence: true,
   exfiltration: true,
   'unseen-code': true,
+  redefinition: true,
 } satisfies Record<ShellHazard, true>)
 export const FILE_ACCESS = Object.keys({
   read: true,

@@ -82,15 +82,62 @@ describe('texts that are not judged', () => {
   })
 
   it('refer to a history, in a shell that has one', () => {
-    const interactive = createShellAnalyzer({ isInteractive: true })
-    expect(interactive.analyze('sudo !!').certainty).toBe('unparsed')
-    expect(interactive.analyze('^a^b').certainty).toBe('unparsed')
-    expect(interactive.analyze('! ls').certainty).toBe('exact')
-    expect(analyze('echo !!').certainty).toBe('exact')
+    const analyzer = createShellAnalyzer()
+    const typed = (text: string) => analyzer.analyze(text, { isInteractive: true })
+    expect(typed('sudo !!').certainty).toBe('unparsed')
+    expect(typed('^a^b').certainty).toBe('unparsed')
+    expect(typed('! ls').certainty).toBe('exact')
+    // The same text as a command of its own, with the same cache.
+    expect(analyzer.analyze('echo !!').certainty).toBe('exact')
+    expect(typed('echo !!').certainty).toBe('unparsed')
   })
 
   it('are explained without what they say', () => {
     expect(analyze("rm 'secret").problem).toBe('the line cannot be read: unterminated single quote')
+  })
+})
+
+describe('lines of an interactive shell', () => {
+  const typed = (text: string) => createShellAnalyzer().analyze(text, { isInteractive: true }).hazards
+
+  it.each([
+    "alias ls='rm -rf /'",
+    'ls() { rm -rf /; }',
+    'function ls { :; }',
+    'eval "ls() { :; }"',
+    'command set -x',
+    'stty erase x',
+    'trap : DEBUG',
+    'bind -x x',
+    'export PATH=/tmp',
+    'readonly IFS=x',
+    'declare -x LD_PRELOAD=/x',
+    'PS1=x',
+    'for PATH in /x; do :; done',
+    ': ${PATH:=x}',
+    '((IFS=1))',
+    'unset -f ls',
+    'unset PATH',
+    'shopt -s extglob',
+    'source x',
+    '. ./x',
+    'true && (alias x=y)',
+  ])('change what later ones mean: %s', (text) => {
+    expect(typed(text)).toContain('redefinition')
+    expect(analyze(text).hazards).not.toContain('redefinition')
+  })
+
+  it.each([
+    'ls -l',
+    'cd /x',
+    'x=1',
+    'PATH=/x ls',
+    'export LANG=C',
+    'echo alias',
+    'for x in a; do echo $x; done',
+    'exec 2>&1',
+  ])('leave the others as they are: %s', (text) => {
+    expect(typed(text)).not.toContain('redefinition')
   })
 })
 

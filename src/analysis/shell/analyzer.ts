@@ -1,10 +1,11 @@
-import type { ShellAnalyzer, ShellFacts } from '../../core/index.js'
+import type { ShellAnalyzer, ShellFacts, ShellReading, ShellSimpleCommand } from '../../core/index.js'
 import { GenerationCache } from '../../core/generation-cache.js'
 import { Collector } from './collector.js'
 import type { Context } from './context.js'
 import { Line } from './line.js'
 import { START } from './paths.js'
 import { isMisread, ShellProblem } from './problem.js'
+import { variableEffect } from './variables.js'
 
 export interface ShellAnalyzerOptions {
   /**
@@ -14,8 +15,6 @@ export interface ShellAnalyzerOptions {
    * quotes in ways of their own: give users of a target such a shell only texts that are approved as they are.
    */
   readonly dialect?: 'bash' | 'any'
-  /** The lines go into an interactive shell, which expands its history (`!!`, `^a^b`) first. Default false. */
-  readonly isInteractive?: boolean
   /** Longer texts (in UTF-16 code units) stay unparsed. Default 131,072: Linux gives a program no longer argument. */
   readonly maxTextLength?: number
   /** Commands of one line. Default 2000. */
@@ -54,7 +53,6 @@ class CachingShellAnalyzer implements ShellAnalyzer {
   constructor(options: ShellAnalyzerOptions) {
     this.options = {
       dialect: options.dialect ?? 'any',
-      isInteractive: options.isInteractive ?? false,
       maxTextLength: options.maxTextLength ?? 131_072,
       maxCommands: options.maxCommands ?? 2000,
       maxEntries: options.maxEntries ?? 100_000,
@@ -66,23 +64,26 @@ class CachingShellAnalyzer implements ShellAnalyzer {
     this.cache = new GenerationCache({ maxEntries: maxCachedTexts, maxBytes: maxCachedBytes }, estimatedBytes)
   }
 
-  analyze(text: string): ShellFacts {
+  analyze(text: string, { isInteractive = false }: ShellReading = {}): ShellFacts {
     // Not even kept: it would cost as much as it is long.
     if (text.length > this.options.maxTextLength) return deepFreeze(unparsed('the line is too long'))
-    const known = this.cache.get(text)
+    // No line of a shell that can be run begins with a NUL.
+    const key = isInteractive ? `\0${text}` : text
+    const known = this.cache.get(key)
     if (known !== undefined) return known
-    const facts = deepFreeze(this.judge(text))
-    this.cache.set(text, facts)
+    const facts = deepFreeze(this.judge(text, isInteractive))
+    if (isInteractive || !text.startsWith('\0')) this.cache.set(key, facts)
     return facts
   }
 
-  private judge(text: string): ShellFacts {
+  private judge(text: string, isInteractive: boolean): ShellFacts {
     if (text.includes('\0')) return unparsed('the line contains a NUL character')
     // The parser looks through all that are open at each line.
     if (text.split('<<', MAX_HERE_DOCUMENTS + 1).length > MAX_HERE_DOCUMENTS)
       return unparsed('the line has too many here-documents')
     if (isMisread(text)) return unparsed('the line contains characters that cannot be read')
-    if (this.options.isInteractive && /!(?=[^\s=(])|^\^/m.test(text)) return unparsed('the line refers to a history')
+    // What follows a `!`, and a line that begins with `^`.
+    if (isInteractive && /!(?=[^\s=(])|^\^/m.test(text)) return unparsed('the line refers to a history')
     const { maxCommands, maxEntries, maxDepth, maxTextLength, dialect } = this.options
     const collector = new Collector({ maxCommands, maxEntries })
     const context: Context = {
@@ -102,8 +103,28 @@ class CachingShellAnalyzer implements ShellAnalyzer {
       collector.unparsed(error instanceof ShellProblem ? error.message : 'the line is too complex')
     }
     line.finish()
+    if (isInteractive && changesLaterLines(collector)) collector.hazards.add('redefinition')
     return collector.facts()
   }
+}
+
+/** Builtins that leave an interactive shell another one than it was. `cd` is not among them: paths of later lines are inexact. */
+const REDEFINING: ReadonlySet<string> = new Set(
+  'alias unalias bind bindkey compdef complete compopt disable emulate enable fc hash history mapfile readarray set setopt shopt source stty trap ulimit umask unset unsetopt zle zmodload zstyle . autoload'.split(
+    ' ',
+  ),
+)
+
+const DECLARING: ReadonlySet<string> = new Set(['export', 'declare', 'typeset', 'readonly', 'local', 'printf', 'read'])
+
+function changesLaterLines(collector: Collector): boolean {
+  return collector.changesLaterLines || collector.commands.some(redefines)
+}
+
+function redefines({ program, arguments: words }: ShellSimpleCommand): boolean {
+  if (program === undefined) return false
+  if (DECLARING.has(program)) return words.some((each) => variableEffect(each.replace(/\+?=.*$/s, '')) !== undefined)
+  return REDEFINING.has(program)
 }
 
 function unparsed(problem: string): ShellFacts {

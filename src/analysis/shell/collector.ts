@@ -27,6 +27,8 @@ export class Collector {
   private readonly network = new Map<string, NetworkTarget>()
   readonly hazards = new Set<ShellHazard>()
   isPrivileged = false
+  /** A function, or a variable that means something to the shell, outlasts the line. */
+  changesLaterLines = false
   private certainty: Certainty = 'exact'
   private problem: string | undefined
   private entries = 0

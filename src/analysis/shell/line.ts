@@ -31,6 +31,7 @@ import {
 import { mergePlaces } from './paths.js'
 import { ShellProblem } from './problem.js'
 import { NO_OUTPUT, type Output, type Redirect, Runner } from './runner.js'
+import { variableEffect } from './variables.js'
 import { knownWord, type WordValue } from './word-value.js'
 
 export interface LineOptions {
@@ -95,6 +96,7 @@ export class Line implements ExpansionHost {
   }
 
   sets(name: string): void {
+    if (variableEffect(name) !== undefined) this.collector.changesLaterLines = true
     this.runner.assign(name, undefined, this.context)
   }
 
@@ -237,6 +239,7 @@ export class Line implements ExpansionHost {
         this.test(node.expression, context)
         return NO_OUTPUT
       case 'Function':
+        this.collector.changesLaterLines = true
         return this.define(node.name.value, node.body, context)
       case 'Coproc':
         this.differ()
@@ -296,6 +299,9 @@ export class Line implements ExpansionHost {
       if (part.type === 'Word') words.push(...expandWord(part, this))
       else if (part.type === 'Assignment') words.push(this.assignmentWord(part))
     }
+    // Without a command they outlast the line.
+    if (words.length === 0 && assignments.some(({ name }) => variableEffect(name) !== undefined))
+      this.collector.changesLaterLines = true
     const redirects = this.redirects([...node.prefix, ...node.suffix].filter(isRedirection))
     const name = node.name?.text ?? ''
     if (this.functions.includes(name)) this.runner.selfCalls++

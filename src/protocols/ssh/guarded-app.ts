@@ -133,7 +133,7 @@ export class GuardedApp implements ChannelApp {
 
   #judge(lineId: number, text: string): void {
     const { host, channelId, environment } = this.#options
-    const facts = host.shellAnalyzer.analyze(text)
+    const facts = host.shellAnalyzer.analyze(text, { isInteractive: true })
     const commandId = host.judge(
       (id) => ({
         id,
