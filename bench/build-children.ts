@@ -1,8 +1,18 @@
 import { join } from 'node:path'
 import { build } from 'tsup'
 
-const CHILDREN = ['relay', 'gateway', 'reader', 'null-server'] as const
+const CHILDREN = [
+  'relay',
+  'gateway',
+  'reader',
+  'null-server',
+  'ssh-relay',
+  'ssh-gateway',
+  'ssh-client',
+  'ssh-null-server',
+] as const
 
+/** Where each of them is. */
 export type ChildFiles = Readonly<Record<(typeof CHILDREN)[number], string>>
 
 /**
@@ -26,6 +36,5 @@ export async function buildChildren(): Promise<ChildFiles> {
     sourcemap: true,
     silent: true,
   })
-  const file = (name: string): string => join(outDir, `${name}.mjs`)
-  return { relay: file('relay'), gateway: file('gateway'), reader: file('reader'), 'null-server': file('null-server') }
+  return Object.fromEntries(CHILDREN.map((name) => [name, join(outDir, `${name}.mjs`)])) as ChildFiles
 }

@@ -4,6 +4,7 @@ import { describeMachine, load, loadWarning } from './machine.js'
 import { type BenchOptions, readOptions, USAGE } from './options.js'
 import { pgBouncerVersion } from './pgbouncer.js'
 import { profileGateway } from './profile.js'
+import { profileSshGateway } from './profile-ssh.js'
 import { toMarkdown, toText, type Table } from './report.js'
 import { measureBulk } from './suites/bulk.js'
 import { measureConnects } from './suites/connect.js'
@@ -12,6 +13,10 @@ import { measureMasking } from './suites/masking.js'
 import { measureMemory } from './suites/memory.js'
 import { measurePgbench } from './suites/pgbench.js'
 import { measureRecording } from './suites/recording.js'
+import { measureSshBulk } from './suites/ssh-bulk.js'
+import { measureSshExec } from './suites/ssh-exec.js'
+import { measureSshMemory } from './suites/ssh-memory.js'
+import { createSshWorld, type SshWorld } from './ssh-world.js'
 import { createWorld, type World } from './world.js'
 
 const ROWS = 1_000_000
@@ -39,7 +44,7 @@ async function main(): Promise<void> {
       print(`${toText(table)}\n`)
     }
   }
-  if (options.isProfile) await withWorld(options, (world) => profileGateway(world, print))
+  if (options.isProfile) await profile(options)
   else await measure(options, show)
   head.push(`load average at the end ${load()}, our own work included`)
   print(`${head.at(-1) ?? ''}\n`)
@@ -66,11 +71,34 @@ async function measure(options: BenchOptions, show: (...tables: readonly Table[]
   if (only.includes('decisions')) show(measureDecisions(isQuick))
   if (only.includes('masking')) show(await measureMasking(isQuick))
   if (only.includes('recording')) show(await measureRecording(isQuick))
+  if (only.includes('ssh')) {
+    await withSshWorld(async (world) => {
+      show(...(await measureSshExec(world, isQuick, tell)))
+      show(...(await measureSshBulk(world, isQuick, tell)))
+      show(...(await measureSshMemory(world, isQuick, tell)))
+    })
+  }
+}
+
+async function profile(options: BenchOptions): Promise<void> {
+  const isSshOnly = options.only.every((name) => name === 'ssh')
+  if (!isSshOnly) await withWorld(options, (world) => profileGateway(world, print))
+  if (options.only.includes('ssh')) await withSshWorld((world) => profileSshGateway(world, print))
 }
 
 async function withWorld(options: BenchOptions, run: (world: World) => Promise<void>): Promise<void> {
   tell('building, and starting servers')
   const world = await createWorld(options.isQuick ? QUICK_ROWS : ROWS)
+  try {
+    await run(world)
+  } finally {
+    await world.stop()
+  }
+}
+
+async function withSshWorld(run: (world: SshWorld) => Promise<void>): Promise<void> {
+  tell('building, and starting SSH servers')
+  const world = await createSshWorld()
   try {
     await run(world)
   } finally {

@@ -1,5 +1,5 @@
 /** Every group of measurements, in the order in which they run. */
-export const SUITE_NAMES = ['pgbench', 'bulk', 'connect', 'memory', 'decisions', 'masking', 'recording'] as const
+export const SUITE_NAMES = ['pgbench', 'bulk', 'connect', 'memory', 'decisions', 'masking', 'recording', 'ssh'] as const
 
 export type SuiteName = (typeof SUITE_NAMES)[number]
 
@@ -15,8 +15,8 @@ export interface BenchOptions {
 
 export const USAGE = `npm run bench -- [options]
 
-Measures the gateway beside a bare socket.pipe relay, pgbouncer and a direct connection, in interleaved rounds.
-Needs PostgreSQL's server binaries and pgbench. Takes a quarter of an hour; --quick takes three minutes.
+Measures the gateway beside a bare relay, pgbouncer and a direct connection, in interleaved rounds.
+Needs PostgreSQL's server binaries and pgbench, for SSH those of OpenSSH. Takes a quarter of an hour; --quick takes three minutes.
 
   --quick           short rounds, and fewer of them
   --only NAME       one group of: ${SUITE_NAMES.join(', ')}; may be repeated

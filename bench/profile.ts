@@ -37,7 +37,8 @@ export async function profileGateway(world: World, print: (text: string) => void
   })
 }
 
-async function profiled(
+/** Runs something under a child's profiler and prints where its time went. */
+export async function profiled(
   child: Child,
   title: string,
   print: (text: string) => void,

@@ -1,5 +1,3 @@
-import { writeFileSync } from 'node:fs'
-import { Session } from 'node:inspector/promises'
 import { createPostgresAnalyzer } from '../../src/analysis/sql/postgres/index.js'
 import { Secret } from '../../src/core/index.js'
 import { staticCredentials } from '../../src/credentials/index.js'
@@ -12,6 +10,7 @@ import { postgres } from '../../src/protocols/postgres/index.js'
 import { createRecorder } from '../../src/recording/index.js'
 import { answerParent, memory, readConfig } from './answering.js'
 import { fullPolicy } from './gateway-rules.js'
+import { profiling } from './profiling.js'
 
 /** How the gateway under test is set up. */
 export interface GatewayConfig {
@@ -63,24 +62,11 @@ const gateway = createGateway({
 })
 gateway.events.on('failed', (_info, error) => console.error('gateway:', error.code, error.message, error.cause ?? ''))
 const [address] = await gateway.listen()
-const inspector = new Session()
 
 answerParent(
   { port: address?.port ?? 0 },
   {
     memory,
-    startProfile: async () => {
-      inspector.connect()
-      await inspector.post('Profiler.enable')
-      await inspector.post('Profiler.setSamplingInterval', { interval: 200 })
-      await inspector.post('Profiler.start')
-      return {}
-    },
-    stopProfile: async ({ file }) => {
-      const { profile } = await inspector.post('Profiler.stop')
-      inspector.disconnect()
-      writeFileSync(String(file), JSON.stringify(profile))
-      return {}
-    },
+    ...profiling(),
   },
 )
