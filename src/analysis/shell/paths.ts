@@ -32,18 +32,29 @@ export function resolvePath(word: WordValue, places: Places): readonly ResolvedP
   const text = isLiteralTilde ? `./${word.text}` : shape.startsWith('~') && !word.hasTilde ? shape : word.text
   const path = word.isKnown ? normalizePath(text) : display(word)
   const isAnchored = shape.startsWith('/') || word.hasTilde || shape.startsWith('~/') || shape.startsWith(ANY)
-  if (isAnchored && !isLiteralTilde) return [{ path, shape: normalizePath(shape), isExact: word.isKnown }]
+  const isExact = word.isKnown && !climbs(text)
+  if (isAnchored && !isLiteralTilde) return [{ path, shape: normalizePath(shape), isExact }]
   return places.map((place) => {
     if (place === undefined) return { path, shape: `${ANY}/${normalizePath(shape)}`, isExact: false }
     if (place === '')
-      return { path: isLiteralTilde ? `./${path}` : path, shape: normalizePath(shape), isExact: word.isKnown }
+      return { path: isLiteralTilde ? `./${path}` : path, shape: normalizePath(shape), isExact }
     const joined = normalizePath(`${place}/${shape}`)
     return {
       path: word.isKnown ? joined : normalizePath(`${place}/${path}`),
       shape: joined,
-      isExact: isKnownShape(joined),
+      isExact: isKnownShape(joined) && !climbs(text),
     }
   })
+}
+
+/** Where a part with a name is a link, `..` behind it leads elsewhere than to where the link stands. */
+export function climbs(path: string): boolean {
+  let isNamed = false
+  for (const part of path.split('/')) {
+    if (part === '..' && isNamed) return true
+    isNamed ||= part !== '' && part !== '.' && part !== '..'
+  }
+  return false
 }
 
 /** `$HOME/x` reads better, and matches better, as `~/x`. */

@@ -3,7 +3,7 @@ import type { Collector } from './collector.js'
 import type { Context } from './context.js'
 import { pathHazards } from './path-hazards.js'
 import { parseOptions, type WordRole } from './options.js'
-import { MAX_PATH_LENGTH, mergePlaces, type ResolvedPath, resolvePath } from './paths.js'
+import { climbs, MAX_PATH_LENGTH, mergePlaces, type ResolvedPath, resolvePath } from './paths.js'
 import { ShellProblem } from './problem.js'
 import type { Call, Input, ProgramSpec, Report, RunOptions } from './program.js'
 import { PROGRAMS } from './programs/index.js'
@@ -325,7 +325,7 @@ export class Runner {
     const { hazards } = this.collector
     if (modes.includes('read')) this.reads++
     const paths = resolvePath(word, context.scope.places)
-    if (paths.length > 1) this.collector.conservative()
+    if (paths.length > 1 || climbs(word.text)) this.collector.conservative()
     for (const path of paths) {
       if (QUIET_PATH.test(path.path) || path.shape.startsWith('/dev/fd/')) continue
       const isExact = path.isExact && !context.isOpen
