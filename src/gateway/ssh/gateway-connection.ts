@@ -42,6 +42,8 @@ export interface SshGatewayConnectionOptions {
   resource(target: string | undefined): SshResourceOptions | undefined
 }
 
+/** As first lines have to be (RFC 4253 section 4.2). */
+const PRINTABLE = /^[\x20-\x7e]*$/
 const AUTHENTICATION_TIMEOUT_MS = 120_000
 const KEEPALIVE_MS = 15_000
 const MAX_UNANSWERED_KEEPALIVES = 3
@@ -95,6 +97,10 @@ export class SshGatewayConnection {
   /** The client has said that it speaks SSH; keys are about to be exchanged. */
   begin(client: Ssh2Connection, info: ClientInfo): void {
     const { socket, identity, clientAddress } = this.#options
+    if (!PRINTABLE.test(info.header.identRaw)) {
+      this.destroy()
+      return
+    }
     this.#client = client
     this.#info = { ...this.#info, clientName: info.header.identRaw.slice(0, 255) }
     this.#transport = new SshTransport('downstream', socket, protocolOf(client))
@@ -114,18 +120,18 @@ export class SshGatewayConnection {
   async #authenticate(context: AuthContext): Promise<void> {
     const login = this.#login
     if (login === undefined || this.#isOver || this.#driver !== undefined) return
-    const answer = await login.attempt(this.#attemptOf(context))
-    if (this.#isOver) return
     try {
-      await this.#answer(context, answer)
+      const answer = await login.attempt(this.#attemptOf(context))
+      if (!this.#isOver) await this.#answer(context, answer)
     } catch (cause) {
       // Fails closed: who could not be given a session is not let in.
-      this.#options.events.emit(
-        'failed',
-        this.#info,
-        new SallyportError('internal', 'no session could be opened', { cause }),
-      )
-      this.#turnAway('no session could be opened')
+      if (this.#isOver) return
+      const error =
+        cause instanceof SallyportError
+          ? cause
+          : new SallyportError('internal', 'no session could be opened', { cause })
+      this.#options.events.emit('failed', this.#info, error)
+      this.#turnAway(error.blame === 'downstream' ? error.message : 'no session could be opened')
     }
   }
 

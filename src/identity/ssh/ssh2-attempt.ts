@@ -5,7 +5,8 @@ import type { SshKeyAttempt } from './public-key.js'
 export interface Ssh2KeyContext {
   readonly username: string
   readonly service: string
-  readonly key: { readonly algo: string; readonly data: Uint8Array }
+  /** Undefined, whatever ssh2's types say, where the request ended before them. */
+  readonly key: { readonly algo: string | undefined; readonly data: Uint8Array | undefined }
   /** Hash of an RSA key's signature; missing for the algorithm `ssh-rsa`, which is of SHA-1, and for every certificate. */
   readonly hashAlgo?: string | undefined
   readonly signature?: Uint8Array | undefined
@@ -20,9 +21,14 @@ export interface Ssh2KeyContext {
  * - Certificates, whose signature names another algorithm than the request does: the signature stays whole.
  *
  * A signature that is malformed becomes an empty one, which proves nothing. Bytes are copied.
+ *
+ * @throws SallyportError `protocol_violation` for a request without a key
  */
 export function attemptOfSsh2(context: Ssh2KeyContext, clientAddress?: string): SshKeyAttempt {
   const { username: user, service, key, hashAlgo } = context
+  if (key.algo === undefined || key.data === undefined) {
+    throw new SallyportError('protocol_violation', 'a request by public key has no key')
+  }
   const attempt = {
     user,
     service,
