@@ -35,6 +35,8 @@ export interface TestSshGatewayOptions {
   readonly durability?: Durability
   readonly isRecording?: boolean
   readonly enforcer?: Partial<EnforcerOptions>
+  /** The listener leads to the one target, whatever the user name says. Default: the user name has to say. */
+  readonly isBound?: boolean
 }
 
 export interface TestSshGateway {
@@ -49,10 +51,16 @@ export interface TestSshGateway {
   readonly folder: string
   /** What every OpenSSH program needs to reach the gateway as `alice+web`, as `-o` options. */
   readonly sshOptions: readonly string[]
+  /** Arguments and environment of `ssh` through the gateway. */
+  sshArgs(args: readonly string[], options?: SshRun): string[]
+  readonly env: NodeJS.ProcessEnv
   /** `ssh` through the gateway; `args` follow the host. */
   ssh(args: readonly string[], options?: SshRun): Promise<SshResult>
   /** The same, still running. */
   spawnSsh(args: readonly string[], options?: SshRun): ChildProcessWithoutNullStreams
+  /** The same command on the same server, without the gateway between. */
+  direct(args: readonly string[], options?: SshRun): Promise<SshResult>
+  directArgs(args: readonly string[], options?: SshRun): string[]
   stop(): Promise<void>
 }
 
@@ -70,6 +78,8 @@ export interface SshResult {
   readonly signal: NodeJS.Signals | null
   readonly stdout: string
   readonly stderr: string
+  /** The same without a reading of it. */
+  readonly bytes: { readonly stdout: Buffer; readonly stderr: Buffer }
 }
 
 export const ALLOW_ALL: Rule = { id: 'allow-all', effect: 'allow', evenIfUnparsed: true }
@@ -97,7 +107,7 @@ export async function startSshGateway(options: TestSshGatewayOptions): Promise<T
     ...options.enforcer,
   })
   const gateway = createSshGateway({
-    listeners: [{ port: 0 }],
+    listeners: [{ port: 0, ...(options.isBound === true ? { resource: 'web' } : {}) }],
     resources: [
       {
         resource,
@@ -119,7 +129,8 @@ export async function startSshGateway(options: TestSshGatewayOptions): Promise<T
   if (address === undefined) throw new Error('the gateway has no listener')
   const hostKey = readFileSync(join(folder, 'host.pub'), 'utf8').trim()
   const knownHosts = join(folder, 'known_hosts')
-  writeFileSync(knownHosts, `[127.0.0.1]:${address.port} ${hostKey}\n`)
+  const ofServer = server.hostKeyLine.split(' ').slice(0, 2).join(' ')
+  writeFileSync(knownHosts, `[127.0.0.1]:${address.port} ${hostKey}\n[127.0.0.1]:${server.port} ${ofServer}\n`)
   const sshOptions = [
     ['-F', '/dev/null'],
     ['-o', `UserKnownHostsFile=${knownHosts}`],
@@ -131,19 +142,24 @@ export async function startSshGateway(options: TestSshGatewayOptions): Promise<T
     ['-o', 'BatchMode=yes'],
     ['-o', 'LogLevel=ERROR'],
   ].flat()
-  const spawnSsh = (args: readonly string[], run: SshRun = {}): ChildProcessWithoutNullStreams =>
-    spawn(
-      'ssh',
-      [
-        ...(run.options ?? []),
-        ...sshOptions,
-        '-p',
-        String(address.port),
-        `${run.login ?? 'alice+web'}@127.0.0.1`,
-        ...args,
-      ],
-      { env: { PATH: process.env['PATH'], HOME: folder, TERM: 'xterm', ...run.env }, stdio: 'pipe' },
-    )
+  const env = { PATH: process.env['PATH'], HOME: folder, TERM: 'xterm' }
+  const sshArgs = (args: readonly string[], run: SshRun = {}): string[] => [
+    ...(run.options ?? []),
+    ...sshOptions,
+    ...['-p', String(address.port), `${run.login ?? 'alice+web'}@127.0.0.1`],
+    ...args,
+  ]
+  const directArgs = (args: readonly string[], run: SshRun = {}): string[] => [
+    ...(run.options ?? []),
+    // Of two values the first counts; of two identity files both do.
+    ...sshOptions.map((option) =>
+      option === `IdentityFile=${keyFile}` ? `IdentityFile=${server.privateKeyFile}` : option,
+    ),
+    ...['-p', String(server.port), `${run.login ?? server.user}@127.0.0.1`],
+    ...args,
+  ]
+  const start = (args: readonly string[], run: SshRun): ChildProcessWithoutNullStreams =>
+    spawn('ssh', args, { env: { ...env, ...run.env }, stdio: 'pipe' })
   return {
     port: address.port,
     gateway,
@@ -153,8 +169,12 @@ export async function startSshGateway(options: TestSshGatewayOptions): Promise<T
     keyFile,
     folder,
     sshOptions,
-    spawnSsh,
-    ssh: (args, run = {}) => finished(spawnSsh(args, run), run.input),
+    env,
+    sshArgs,
+    spawnSsh: (args, run = {}) => start(sshArgs(args, run), run),
+    ssh: (args, run = {}) => finished(start(sshArgs(args, run), run), run.input),
+    directArgs,
+    direct: (args, run = {}) => finished(start(directArgs(args, run), run), run.input),
     stop: async () => {
       await gateway.drain(500)
       rmSync(folder, { recursive: true, force: true })
@@ -172,12 +192,8 @@ export async function finished(child: ChildProcessWithoutNullStreams, input?: st
   child.stdin.end(input)
   return new Promise((resolve) => {
     child.once('close', (code, signal) => {
-      resolve({
-        code,
-        signal,
-        stdout: Buffer.concat(stdout).toString(),
-        stderr: Buffer.concat(stderr).toString(),
-      })
+      const bytes = { stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr) }
+      resolve({ code, signal, stdout: bytes.stdout.toString(), stderr: bytes.stderr.toString(), bytes })
     })
   })
 }

@@ -523,3 +523,14 @@ it('has a guarded shell run without echo, and each line of it judged', () => {
       .join(''),
   ).toMatch(/^ls -l[\r\n]$/)
 })
+
+it('TTY-1 judges a guarded line that goes on behind a backslash together with the next one', () => {
+  const world = new World().session().from('downstream', pty(), request('shell')).permit(1).permit(2)
+  world.from('upstream', channelMessage(99, 1), channelMessage(99, 1), dataMessage(1, 0, Buffer.from('$ ')))
+  world.take('upstream')
+  world.from('downstream', dataMessage(1, 0, Buffer.from('to\\\r')))
+  expect(world.commands.length).toBe(2)
+  world.from('downstream', dataMessage(1, 0, Buffer.from('uch f\\\\\r')))
+  expect(world.commands[2]).toMatchObject({ via: 'line', text: 'to\\\nuch f\\\\' })
+  expect(types(world.take('upstream'))).toEqual([])
+})

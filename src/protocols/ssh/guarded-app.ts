@@ -33,6 +33,7 @@ export class GuardedApp implements ChannelApp {
     this.#options = options
     this.#terminal = createGuardedTerminal({
       columns: options.columns,
+      isIncomplete: goesOn,
       allowsRawTerminal: options.allowsRawTerminal,
     })
     this.#pump()
@@ -173,4 +174,14 @@ export class GuardedApp implements ChannelApp {
     )
     this.#waiting = { lineId, commandId }
   }
+}
+
+/**
+ * Whether a shell would join the next line to this one: it ends in a backslash that nothing quotes. Judged one by one, `to\`
+ * and `uch file` would be harmless. Where a shell would not, as in a comment, two lines are judged as one, and sent as two.
+ */
+function goesOn(text: string): boolean {
+  let backslashes = 0
+  while (text[text.length - 1 - backslashes] === '\\') backslashes++
+  return backslashes % 2 === 1
 }
