@@ -97,10 +97,6 @@ export class SshGatewayConnection {
   /** The client has said that it speaks SSH; keys are about to be exchanged. */
   begin(client: Ssh2Connection, info: ClientInfo): void {
     const { socket, identity, clientAddress } = this.#options
-    if (!PRINTABLE.test(info.header.identRaw)) {
-      this.destroy()
-      return
-    }
     this.#client = client
     this.#info = { ...this.#info, clientName: info.header.identRaw.slice(0, 255) }
     this.#transport = new SshTransport('downstream', socket, protocolOf(client))
@@ -115,6 +111,7 @@ export class SshGatewayConnection {
       this.#failure ??=
         this.#transport?.failure ?? new SallyportError('protocol_violation', 'the client broke the protocol', { cause })
     })
+    if (!PRINTABLE.test(info.header.identRaw)) this.destroy()
   }
 
   async #authenticate(context: AuthContext): Promise<void> {

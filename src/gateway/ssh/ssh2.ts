@@ -14,8 +14,22 @@ import { SallyportError } from '../../core/index.js'
 
 export type Ssh2Module = typeof Ssh2
 
+/** What a key exchange came to, by direction; `mac` is empty where the cipher has its own. */
+export interface NegotiatedAlgorithms {
+  readonly cs: { readonly cipher: string; readonly mac: string }
+  readonly sc: { readonly cipher: string; readonly mac: string }
+}
+
 /** What of ssh2's protocol object is touched. */
 export interface Ssh2Protocol {
+  /** The other side's first line has been read. */
+  _onHeader: (header: unknown) => void
+  /** New keys are in use. */
+  _onHandshakeComplete: (negotiated: NegotiatedAlgorithms) => void
+  /** Both sides have announced strict key exchange; undefined before the other's announcement. */
+  readonly _strictMode: boolean | undefined
+  /** Undefined before the first line; takes what of a key exchange comes in. */
+  readonly _decipher: { _onPayload: (payload: Buffer) => unknown } | undefined
   /** Takes every decrypted payload once keys are exchanged. Read when new keys are taken into use. */
   _onPayload: (payload: Buffer) => unknown
   /** Told of every packet. */
@@ -62,6 +76,9 @@ export function protocolOf(connection: object): Ssh2Protocol {
   const isKnown =
     typeof protocol?._onPayload === 'function' &&
     typeof protocol._onPacket === 'function' &&
+    typeof protocol._onHeader === 'function' &&
+    typeof protocol._onHandshakeComplete === 'function' &&
+    '_strictMode' in protocol &&
     typeof protocol._cipher?.encrypt === 'function' &&
     typeof protocol.disconnect === 'function' &&
     typeof protocol.rekey === 'function' &&

@@ -1,5 +1,5 @@
 import { SallyportError, type Side } from '../../core/index.js'
-import { sendPayload, type Ssh2Protocol, type SshSocket } from './ssh2.js'
+import { type NegotiatedAlgorithms, sendPayload, type Ssh2Protocol, type SshSocket } from './ssh2.js'
 
 const FIRST_OF_CONNECTION_PROTOCOL = 80
 /** Below: requests of the connection, which are mostly signs of life. */
@@ -15,7 +15,10 @@ const DISCONNECT_PROTOCOL_ERROR = 2
 const EARLY_OF_CLIENT = new Set([1, 2, 3, 4, 5, 7, 50, 61])
 const EARLY_OF_TARGET = new Set([1, 2, 3, 4, 6, 7, 51, 52, 53, 60])
 /** Afterwards: transport messages only. */
-const LATE = new Set([1, 2, 3, 4, 7])
+const LATE = new Set([1, 2, 3, 4])
+const SSH_MSG_KEXINIT = 20
+const LAST_OF_KEY_EXCHANGE = 49
+const SSH_MSG_USERAUTH_REQUEST = 50
 
 export interface TransportHandler {
   /** A message of the connection protocol. */
@@ -51,17 +54,21 @@ export class SshTransport {
     this.side = side
     this.socket = socket
     this.#protocol = protocol
+    this.#watchKeyExchange()
     const original = protocol._onPayload
     protocol._onPayload = (payload) => {
+      // What comes in the same read behind the end is nobody's.
+      if (this.#isClosed) return undefined
       const number = payload[0] ?? 0
       this.packets++
       if (number < FIRST_OF_CONNECTION_PROTOCOL) {
-        if (!this.#isExpected(number)) return this.#violation(number)
+        if (!this.#isExpected(number)) return this.#unexpected(number)
+        // Passed over, as those who ask more than once at a time expect (RFC 4252 section 5.3).
+        if (number === SSH_MSG_USERAUTH_REQUEST && this.#isAuthenticated) return undefined
         return original(payload)
       }
-      if (!this.#isAuthenticated || this.#handler === undefined) return this.#violation(number)
+      if (!this.#isAuthenticated || this.#handler === undefined) return this.#unexpected(number)
       protocol._onPacket()
-      if (this.#isClosed) return undefined
       if (number >= FIRST_OF_CHANNELS) this.receivedBytes += payload.length
       this.#handler.receive(payload)
       return undefined
@@ -70,19 +77,60 @@ export class SshTransport {
     socket.on('drain', () => this.#handler?.drained())
   }
 
+  /**
+   * What ssh2 does not insist on. Messages of a key exchange go past `_onPayload`, to a handler of its own, which skips packets
+   * without a payload: with strict key exchange nothing may be put in unnoticed.
+   */
+  #watchKeyExchange(): void {
+    const protocol = this.#protocol
+    const refuseEmpty = (): void => {
+      const decipher = protocol._decipher
+      if (decipher === undefined) return
+      const original = decipher._onPayload
+      decipher._onPayload = (payload) => {
+        if (this.#isClosed) return undefined
+        return payload.length === 0 ? this.#violation('a packet of a key exchange is empty') : original(payload)
+      }
+    }
+    // A client's first line has been read by now, a target's has not.
+    if (protocol._decipher === undefined) {
+      const header = protocol._onHeader
+      protocol._onHeader = (line) => {
+        refuseEmpty()
+        header(line)
+      }
+    } else {
+      refuseEmpty()
+    }
+    const completed = protocol._onHandshakeComplete
+    protocol._onHandshakeComplete = (negotiated) => {
+      if (this.#isClosed) return
+      if (protocol._strictMode !== true && needsStrictKeyExchange(negotiated)) {
+        this.#violation('these algorithms need strict key exchange')
+        return
+      }
+      completed(negotiated)
+    }
+  }
+
   #isExpected(number: number): boolean {
-    // Key exchange, at any time.
-    if (number >= 20 && number < 50) return true
-    if (this.#isAuthenticated) return LATE.has(number) || (this.side === 'downstream' && number === 50)
+    if (number === SSH_MSG_KEXINIT) return true
+    // While keys are exchanged these do not come here.
+    if (number > SSH_MSG_KEXINIT && number <= LAST_OF_KEY_EXCHANGE) return false
+    if (this.#isAuthenticated)
+      return LATE.has(number) || (this.side === 'downstream' && number === SSH_MSG_USERAUTH_REQUEST)
     return (this.side === 'downstream' ? EARLY_OF_CLIENT : EARLY_OF_TARGET).has(number)
   }
 
-  #violation(number: number): undefined {
-    const error = new SallyportError(
-      this.side === 'downstream' ? 'protocol_violation' : 'upstream_protocol_violation',
+  #unexpected(number: number): undefined {
+    return this.#violation(
       `message ${number} is not expected ${this.#isAuthenticated ? 'any more' : 'before authentication'}`,
     )
-    this.failure ??= error
+  }
+
+  #violation(what: string): undefined {
+    const code = this.side === 'downstream' ? 'protocol_violation' : 'upstream_protocol_violation'
+    this.failure ??= new SallyportError(code, what)
     this.disconnect('protocol error', DISCONNECT_PROTOCOL_ERROR)
     return undefined
   }
@@ -176,4 +224,12 @@ export class SshTransport {
     this.#isClosed = true
     this.socket.destroy()
   }
+}
+
+/**
+ * Of these a prefix of the encrypted messages can be cut off where sequence numbers go on through the first exchange
+ * (CVE-2023-48795). AES-GCM counts by itself, and MACs over the plain text do not let the stream be cut.
+ */
+function needsStrictKeyExchange({ cs, sc }: NegotiatedAlgorithms): boolean {
+  return [cs, sc].some(({ cipher, mac }) => cipher.startsWith('chacha20') || mac.includes('-etm@'))
 }
