@@ -2,8 +2,9 @@ import { createHash, randomBytes } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { createMemoryBroker } from '../../src/approval/index.js'
+import { createShellAnalyzer } from '../../src/analysis/shell/index.js'
 import { createPostgresAnalyzer } from '../../src/analysis/sql/postgres/index.js'
-import { Secret, type Resource, type Subject } from '../../src/core/index.js'
+import { type Denial, type Resource, type SallyportError, Secret, type Subject } from '../../src/core/index.js'
 import { staticCredentials } from '../../src/credentials/index.js'
 import { createEnforcer } from '../../src/enforcement/index.js'
 import { createGateway, openFileRecordStore, postgresCatalog, system, type Target } from '../../src/gateway/index.js'
@@ -15,9 +16,12 @@ import { createRecorder } from '../../src/recording/index.js'
 import { startApprovalsApi } from './approvals-api.js'
 import { startDemoDatabase } from './database.js'
 import { readOptions, USAGE, type ExampleOptions } from './options.js'
+import { sshDemoPolicy } from './ssh/policy.js'
+import { startSshDemo } from './ssh/start.js'
 
 const RESOURCE: Resource = { name: 'shop', protocol: 'postgres', tags: { environment: 'demo' } }
 const AGENT: Subject = { id: 'demo-agent', type: 'agent', groups: ['agents'], onBehalfOf: 'alice' }
+const DEVELOPER: Subject = { id: 'alice', type: 'human', groups: ['developers'] }
 const APPROVER: Subject = { id: 'bob', type: 'human', groups: ['data-owners'] }
 const DRAIN_MS = 3_000
 const SCRAM_ITERATIONS = 4_096
@@ -47,15 +51,15 @@ async function main(): Promise<void> {
   const store = await openFileRecordStore({ directory: options.recordings, clock: system.clock })
   const upstream = await startUpstream(options)
   const broker = createMemoryBroker(system)
-  const enforcer = createEnforcer({
+  // Shared by both doors: one desk for approvals, one folder of records. Only the rules differ.
+  const shared = {
     ...system,
-    policy,
-    analyzers: { postgres: await createPostgresAnalyzer() },
     masking: createMasking({ key: new Secret(randomBytes(32)) }),
     recorder: createRecorder({ ...system, store }),
     broker,
     software: 'sallyport example gateway',
-  })
+  }
+  const enforcer = createEnforcer({ ...shared, policy, analyzers: { postgres: await createPostgresAnalyzer() } })
   const gateway = createGateway({
     listeners: [{ resource: RESOURCE.name, port: options.port }],
     resources: [
@@ -82,6 +86,20 @@ async function main(): Promise<void> {
     }),
   })
   const [address] = await gateway.listen()
+  const ssh = await startSshDemo({
+    enforcer: createEnforcer({
+      ...shared,
+      policy: sshDemoPolicy(),
+      analyzers: {},
+      shellAnalyzer: createShellAnalyzer(),
+    }),
+    subject: DEVELOPER,
+    port: options.sshPort,
+    targetKind: options.sshTarget,
+    dataDir: options.dataDir,
+    isKept: options.isKept,
+    print,
+  })
   const approvals = await startApprovalsApi({
     broker,
     approvers: [{ subject: APPROVER, tokenDigest: createHash('sha256').update(approverToken).digest() }],
@@ -100,6 +118,10 @@ Try it as the agent:
     delete from orders;                                -- refused
     update orders set status = 'paid' where id = 1;    -- held until somebody approves
 
+Behind the same gateway there is a host to reach by SSH: ${ssh.target.kind === 'sshd' ? "OpenSSH's server" : 'a demo target in this program, not a real server'},
+as user ${ssh.target.user}, in ${ssh.target.home}. Try it as ${DEVELOPER.id}:
+${ssh.lines}
+
 Approve as ${APPROVER.id}, in another terminal:
   curl -s ${bearer} ${api}/holds
   curl -s ${bearer} -H 'Accept: text/plain' ${api}/holds/ID
@@ -112,13 +134,14 @@ Recordings go to ${shown(options.recordings)}/, one file per session:
 
 Ctrl-C stops everything.
 `)
-  gateway.events.on('ready', (info) =>
-    print(`session ${info.sessionId} of ${info.subject?.id} from ${info.clientAddress}`),
-  )
-  gateway.events.on('rejected', (_info, denial, user) =>
-    print(`log-in of ${JSON.stringify(user)} refused: ${denial.message}`),
-  )
-  gateway.events.on('failed', (_info, error) => print(`connection failed: ${error.code}: ${error.message}`))
+  const ready = (info: { sessionId?: string; subject?: Subject; clientAddress: string }): void =>
+    print(`session ${info.sessionId} of ${info.subject?.id} from ${info.clientAddress}`)
+  const rejected = (_info: unknown, denial: Denial, user: string): void =>
+    print(`log-in of ${JSON.stringify(user)} refused: ${denial.message}`)
+  const failed = (_info: unknown, error: SallyportError): void =>
+    print(`connection failed: ${error.code}: ${error.message}`)
+  gateway.events.on('ready', ready).on('rejected', rejected).on('failed', failed)
+  ssh.gateway.events.on('ready', ready).on('rejected', rejected).on('failed', failed)
   broker.events.on('requested', (hold) => {
     print(`\nheld for approval (${hold.ruleId}), requested by ${hold.requester.id}:\n  ${hold.display}`)
     for (const value of hold.values) print(`  ${value}`)
@@ -128,10 +151,10 @@ Ctrl-C stops everything.
 
   await stopped
   print('stopping: telling every session')
-  await gateway.drain(DRAIN_MS)
+  await Promise.all([gateway.drain(DRAIN_MS), ssh.gateway.drain(DRAIN_MS)])
   await approvals.close()
   await store.close()
-  await upstream.stop()
+  await Promise.all([upstream.stop(), ssh.stop()])
 }
 
 async function startUpstream(options: ExampleOptions): Promise<Upstream> {

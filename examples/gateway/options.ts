@@ -1,17 +1,20 @@
 import { parseArgs } from 'node:util'
+import type { TargetKind } from './ssh/target.js'
 
 export const USAGE = `Usage: npm start -- [options]
 
-Starts a gateway in front of a demo PostgreSQL and prints a psql line to try.
+Starts a gateway in front of a demo PostgreSQL and a demo host for SSH, and prints lines to try.
 
   --port N             where clients connect (default 6432; 0 takes a free one)
+  --ssh-port N         where SSH clients connect (default 6422; 0 takes a free one)
+  --ssh-target KIND    the host behind it: \`sshd\`, or \`built-in\` where none is installed (default: what there is)
   --approvals-port N   where people approve, on the loopback (default 6480; 0 takes a free one)
   --upstream URL       guard this PostgreSQL instead of the embedded one,
                        such as postgresql://app:secret@db.example:5432/shop?sslmode=verify-full
   --policy FILE        default: the demo policy beside this program
   --recordings DIR     default: ./.sallyport/recordings
-  --data-dir DIR       where the embedded PostgreSQL lives; kept (default: a temporary folder)
-  --keep               keep the temporary folder
+  --data-dir DIR       where the embedded PostgreSQL and the demo host live; kept (default: temporary folders)
+  --keep               keep the temporary folders
   --help
 
 Ctrl-C tells every session, ends their records and stops the database.
@@ -19,6 +22,8 @@ Ctrl-C tells every session, ends their records and stops the database.
 
 export interface ExampleOptions {
   readonly port: number
+  readonly sshPort: number
+  readonly sshTarget: TargetKind | undefined
   readonly approvalsPort: number
   readonly upstream: URL | undefined
   readonly policyFile: string | undefined
@@ -33,6 +38,8 @@ export function readOptions(args: readonly string[]): ExampleOptions | 'help' {
     args: [...args],
     options: {
       port: { type: 'string', default: '6432' },
+      'ssh-port': { type: 'string', default: '6422' },
+      'ssh-target': { type: 'string' },
       'approvals-port': { type: 'string', default: '6480' },
       upstream: { type: 'string' },
       policy: { type: 'string' },
@@ -45,6 +52,8 @@ export function readOptions(args: readonly string[]): ExampleOptions | 'help' {
   if (values.help) return 'help'
   return {
     port: readPort('--port', values.port),
+    sshPort: readPort('--ssh-port', values['ssh-port']),
+    sshTarget: readTargetKind(values['ssh-target']),
     approvalsPort: readPort('--approvals-port', values['approvals-port']),
     upstream: values.upstream === undefined ? undefined : readUpstream(values.upstream),
     policyFile: values.policy,
@@ -58,6 +67,11 @@ function readPort(name: string, text: string): number {
   const port = Number(text)
   if (!/^\d+$/.test(text) || port > 65_535) throw new Error(`${name} must be a port number, got \`${text}\``)
   return port
+}
+
+function readTargetKind(text: string | undefined): TargetKind | undefined {
+  if (text === undefined || text === 'sshd' || text === 'built-in') return text
+  throw new Error(`--ssh-target must be sshd or built-in, got \`${text}\``)
 }
 
 function readUpstream(text: string): URL {
