@@ -20,6 +20,7 @@ import {
 import { SshConnection, type SshPermissions } from '../../protocols/ssh/index.js'
 import type { SessionOpener } from '../../streams/guarded-stream.js'
 import type { SshCredentialLease } from '../../credentials/ssh/index.js'
+import type { PacketBuffers } from './packet-buffers.js'
 import { SshSessionDriver } from './session-driver.js'
 import { protocolOf, type Ssh2Module } from './ssh2.js'
 import { SshTransport } from './transport.js'
@@ -38,6 +39,7 @@ export interface SshGatewayConnectionOptions {
   readonly clock: Clock
   readonly schedule: Schedule
   readonly events: EventEmitter<SshGatewayEvents>
+  readonly buffers: PacketBuffers
   /** The resource of this name, or of the listener. */
   resource(target: string | undefined): SshResourceOptions | undefined
 }
@@ -96,10 +98,10 @@ export class SshGatewayConnection {
 
   /** The client has said that it speaks SSH; keys are about to be exchanged. */
   begin(client: Ssh2Connection, info: ClientInfo): void {
-    const { socket, identity, clientAddress } = this.#options
+    const { socket, identity, clientAddress, buffers } = this.#options
     this.#client = client
     this.#info = { ...this.#info, clientName: info.header.identRaw.slice(0, 255) }
-    this.#transport = new SshTransport('downstream', socket, protocolOf(client))
+    this.#transport = new SshTransport('downstream', socket, protocolOf(client), buffers)
     this.#login = identity.open({
       clientAddress,
       resource: (target) => this.#options.resource(target)?.resource ?? unknownResource(target),
@@ -248,7 +250,7 @@ export class SshGatewayConnection {
   }
 
   async #connect(entry: SshResourceOptions, driver: SshSessionDriver, subject: SshAdmission['subject']): Promise<void> {
-    const { ssh2, ident } = this.#options
+    const { ssh2, ident, buffers } = this.#options
     const { resource, target, hostKeys } = entry
     let lease: SshCredentialLease
     try {
@@ -271,6 +273,7 @@ export class SshGatewayConnection {
     this.#upstream = new Upstream({
       ssh2,
       ident,
+      buffers,
       target,
       hostKeys,
       credentials: lease.credentials,

@@ -7,6 +7,7 @@ import { GatewayEventEmitter } from '../gateway-events.js'
 import { system } from '../system.js'
 import { sshAlgorithms } from './algorithms.js'
 import { SshGatewayConnection } from './gateway-connection.js'
+import { PacketBuffers } from './packet-buffers.js'
 import { loadSsh2, socketOf, type Ssh2Module } from './ssh2.js'
 import type {
   SshConnectionInfo,
@@ -46,6 +47,7 @@ export class SshGateway {
   readonly #schedule: Schedule
   readonly #resources = new Map<string, SshResourceOptions>()
   readonly #door: FrontDoor<SshGatewayConnection>
+  readonly #buffers = new PacketBuffers()
   readonly #bySocket = new Map<unknown, SshGatewayConnection>()
 
   /** @throws SallyportError `invalid_option` */
@@ -136,6 +138,7 @@ export class SshGateway {
       clock: this.#clock,
       schedule: this.#schedule,
       events: this.events,
+      buffers: this.#buffers,
       resource: (target) => this.#resource(listener, target),
     })
     this.#bySocket.set(socket, connection)

@@ -100,6 +100,14 @@ export function sendPayload(protocol: Ssh2Protocol, payload: Uint8Array): void {
   else (protocol._queue ??= []).push(finished)
 }
 
+/**
+ * Whether this is ssh2's own AES-GCM, which turns a whole packet, with room for its tag, into what is sent. Without its native
+ * part, and for other ciphers, ssh2 encrypts into memory of its own.
+ */
+export function encryptsInPlace(cipher: Ssh2Protocol['_cipher']): boolean {
+  return cipher.constructor.name === 'AESGCMCipherBinding'
+}
+
 /** What ssh2's server was given this connection on. */
 export function socketOf(connection: object): unknown {
   return (connection as { readonly _sock?: unknown })._sock

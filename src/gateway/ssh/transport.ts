@@ -1,5 +1,7 @@
 import { SallyportError, type Side } from '../../core/index.js'
-import { type NegotiatedAlgorithms, sendPayload, type Ssh2Protocol, type SshSocket } from './ssh2.js'
+import type { PacketBuffers } from './packet-buffers.js'
+import { PacketWriter } from './packet-writer.js'
+import type { NegotiatedAlgorithms, Ssh2Protocol, SshSocket } from './ssh2.js'
 
 const FIRST_OF_CONNECTION_PROTOCOL = 80
 /** Below: requests of the connection, which are mostly signs of life. */
@@ -38,10 +40,10 @@ export class SshTransport {
   readonly side: Side
   readonly socket: SshSocket
   readonly #protocol: Ssh2Protocol
+  readonly #writer: PacketWriter
   #handler: TransportHandler | undefined
   #isAuthenticated = false
   #isClosed = false
-  #isCorked = false
   /** Of channels: an idle session has none. */
   receivedBytes = 0
   /** Counts what came in, of any kind: a sign of life. */
@@ -50,10 +52,11 @@ export class SshTransport {
   /** Bytes that wait for the end of a key exchange, which ssh2 keeps without a limit. */
   #queuedBytes = 0
 
-  constructor(side: Side, socket: SshSocket, protocol: Ssh2Protocol) {
+  constructor(side: Side, socket: SshSocket, protocol: Ssh2Protocol, buffers: PacketBuffers) {
     this.side = side
     this.socket = socket
     this.#protocol = protocol
+    this.#writer = new PacketWriter(socket, protocol, buffers)
     this.#watchKeyExchange()
     const original = protocol._onPayload
     protocol._onPayload = (payload) => {
@@ -171,20 +174,9 @@ export class SshTransport {
   /** Sends one message. Several of one turn leave in one write. */
   send(payload: Uint8Array): void {
     if (this.#isClosed || !this.socket.writable) return
-    this.#cork()
     this.#bytesSinceKeys += payload.length
     if (this.isExchangingKeys) this.#queuedBytes += payload.length
-    sendPayload(this.#protocol, payload)
-  }
-
-  #cork(): void {
-    if (this.#isCorked) return
-    this.#isCorked = true
-    this.socket.cork()
-    process.nextTick(() => {
-      this.#isCorked = false
-      this.socket.uncork()
-    })
+    this.#writer.send(payload)
   }
 
   /** New keys, once so much was sent with the old ones. */

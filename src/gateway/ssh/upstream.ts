@@ -3,6 +3,7 @@ import type { AnyAuthMethod, Client } from 'ssh2'
 import { SallyportError } from '../../core/index.js'
 import { hostKeyError, type HostKeys, type SshCredentials } from '../../credentials/ssh/index.js'
 import { sshAlgorithms } from './algorithms.js'
+import type { PacketBuffers } from './packet-buffers.js'
 import { protocolOf, type Ssh2Module } from './ssh2.js'
 import { SshTransport } from './transport.js'
 import type { SshTarget } from './types.js'
@@ -11,6 +12,7 @@ import { authMethods } from './upstream-auth.js'
 export interface UpstreamOptions {
   readonly ssh2: Ssh2Module
   readonly ident: string
+  readonly buffers: PacketBuffers
   readonly target: SshTarget
   readonly credentials: SshCredentials
   readonly hostKeys: HostKeys
@@ -86,7 +88,7 @@ export class Upstream {
       // INVARIANT: there is no method, and so no secret, before the host key is verified.
       authHandler: (_left, _isPartial, next) => next(methods?.shift() ?? (false as unknown as AnyAuthMethod)),
     })
-    this.#transport = new SshTransport('upstream', this.#socket, protocolOf(client))
+    this.#transport = new SshTransport('upstream', this.#socket, protocolOf(client), this.#options.buffers)
   }
 
   #failed(cause: Error & { readonly level?: string }): void {
