@@ -12,6 +12,8 @@ export interface SshdOptions {
   readonly authorizedKeys?: readonly string[]
   /** Lines of `environment`-like variables sshd may be sent. Default: `AcceptEnv LANG LC_* TEST_*`. */
   readonly acceptEnv?: string
+  /** Lets the user in by this password too. Needs a compiler: see {@link makePasswordLibrary}. */
+  readonly password?: string
 }
 
 export interface SshdServer {
@@ -75,7 +77,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<SshdServer> 
       'PidFile none',
       'UsePAM no',
       'StrictModes no',
-      'PasswordAuthentication no',
+      `PasswordAuthentication ${options.password === undefined ? 'no' : 'yes'}`,
       'KbdInteractiveAuthentication no',
       'MaxSessions 100',
       'MaxStartups 100',
@@ -98,7 +100,11 @@ export async function startSshd(options: SshdOptions = {}): Promise<SshdServer> 
     {
       stdio: ['ignore', 'ignore', 'pipe'],
       cwd: home,
-      env: { PATH: process.env['PATH'], HOME: home },
+      env: {
+        PATH: process.env['PATH'],
+        HOME: home,
+        ...(options.password === undefined ? {} : { LD_PRELOAD: makePasswordLibrary(root, options.password) }),
+      },
     },
   )
   child.stderr.on('data', (chunk: Buffer) => {
@@ -124,6 +130,27 @@ export async function startSshd(options: SshdOptions = {}): Promise<SshdServer> 
     log: () => log,
     stop,
   }
+}
+
+/**
+ * Only root may read passwords, and nobody's is known to a test: the server is lent a `getspnam` that answers with this one
+ * for everybody. What checks it is still the server's own code.
+ */
+function makePasswordLibrary(folder: string, password: string): string {
+  const hash = spawnSync('openssl', ['passwd', '-6', '-stdin'], { input: password, encoding: 'utf8' }).stdout.trim()
+  const source = join(folder, 'shadow.c')
+  writeFileSync(
+    source,
+    `#include <shadow.h>
+static struct spwd entry = { "", "${hash}", 20000, 0, 99999, 7, -1, -1, 0 };
+struct spwd *getspnam(const char *name) { entry.sp_namp = (char *)name; return &entry; }
+`,
+  )
+  const library = join(folder, 'shadow.so')
+  const { status, stderr } = spawnSync('gcc', ['-shared', '-fPIC', '-o', library, source], { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`gcc: ${stderr}`)
+  chmodSync(library, 0o755)
+  return library
 }
 
 /** Makes a key pair in `file` and `file.pub`. */

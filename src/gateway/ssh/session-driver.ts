@@ -111,7 +111,6 @@ export class SshSessionDriver {
 
   upstreamFailed(error: SallyportError): void {
     this.#endReason ??= error.message
-    this.#options.observer?.failed?.(error)
     this.#call(() => this.#connection.upstreamFailed(error))
   }
 
