@@ -147,8 +147,8 @@ struct spwd *getspnam(const char *name) { entry.sp_namp = (char *)name; return &
 `,
   )
   const library = join(folder, 'shadow.so')
-  const { status, stderr } = spawnSync('gcc', ['-shared', '-fPIC', '-o', library, source], { encoding: 'utf8' })
-  if (status !== 0) throw new Error(`gcc: ${stderr}`)
+  const { status, stderr } = spawnSync('g++', ['-x', 'c', '-shared', '-fPIC', '-o', library, source], { encoding: 'utf8' })
+  if (status !== 0) throw new Error(`g++: ${stderr}`)
   chmodSync(library, 0o755)
   return library
 }
