@@ -26,6 +26,8 @@ export type WireCipher = 'aes128-gcm@openssh.com' | 'aes128-ctr'
 const ETM = 'hmac-sha2-256-etm@openssh.com'
 const TIMEOUT_MS = 8_000
 const IDENT = 'SSH-2.0-wire'
+/** A channel that never is. */
+const BARRIER = 0xfeed_beef
 
 /** Lists of KEXINIT, both directions alike. */
 export interface WireOffer {
@@ -131,7 +133,10 @@ export class SshWire {
 
   #more(timeoutMs: number): Promise<void> {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => reject(new Error(`nothing came; last: ${this.types().slice(-8)}`)), timeoutMs)
+      const timer = setTimeout(
+        () => reject(new Error(`nothing came; last: ${this.types().slice(-8).join()}`)),
+        timeoutMs,
+      )
       this.#arrived = () => {
         clearTimeout(timer)
         resolve()
@@ -173,7 +178,7 @@ export class SshWire {
   async until(...types: readonly number[]): Promise<Buffer> {
     for (;;) {
       const message = await this.next()
-      if (message === undefined) throw new Error(`closed; last: ${this.types().slice(-8)}`)
+      if (message === undefined) throw new Error(`closed; last: ${this.types().slice(-8).join()}`)
       if (types.includes(message[0] as number)) return message
     }
   }
@@ -188,11 +193,9 @@ export class SshWire {
   /** All that comes until everything sent so far has been read: messages, in order. */
   async settle(): Promise<Buffer[]> {
     const start = this.seen.length
-    this.send(message.global('barrier@wire', true))
-    for (;;) {
-      const last = await this.until(81, 82)
-      if (last[0] === 82) return this.seen.slice(start, -1)
-    }
+    this.send(message.open('barrier@wire', BARRIER))
+    while ((await this.until(92)).readUInt32BE(1) !== BARRIER);
+    return this.seen.slice(start, -1)
   }
 
   types(from = 0): number[] {

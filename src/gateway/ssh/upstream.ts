@@ -56,7 +56,10 @@ export class Upstream {
     const client = new ssh2.Client()
     this.#client = client
     client.on('error', (cause: Error & { readonly level?: string }) => this.#failed(cause))
-    client.on('close', () => this.#close(this.#isReady ? undefined : unavailable('the target closed the connection')))
+    client.on('close', () => {
+      const { failure } = this.#transport ?? {}
+      this.#close(failure ?? (this.#isReady ? undefined : unavailable('the target closed the connection')))
+    })
     client.on('ready', () => {
       const transport = this.#transport
       if (this.#isReady || this.#isClosed || transport === undefined) return

@@ -21,6 +21,7 @@ import {
   globalRequest,
   openConfirmation,
   openFailure,
+  readData,
   requestReply,
   type SshMessage,
   uint32,
@@ -136,7 +137,7 @@ describe('a session channel', () => {
     expect(said[2]).toMatchObject({ name: 'exit-status', data: uint32(126) })
     expect(types(world.take('upstream'))).toEqual(['close'])
     world.from('downstream', channelMessage(97, 1)).from('upstream', channelMessage(97, 1))
-    world.from('downstream', channelOpen('session', { sender: 8, windowBytes: 1, maxPacketBytes: 1 }, EMPTY))
+    world.from('downstream', channelOpen('session', { sender: 8, windowBytes: 1, maxPacketBytes: 256 }, EMPTY))
     expect(types(world.take('upstream'))).toEqual(['open'])
     expect(world.closed).toBeUndefined()
   })
@@ -247,7 +248,7 @@ describe('a session channel', () => {
 describe('windows', () => {
   it('SSH-4 give a client as little as a hold needs, and more once its command runs', () => {
     const world = new World({ limits: { heldWindowBytes: 50_000 } })
-    world.from('downstream', channelOpen('session', { sender: 7, windowBytes: 9, maxPacketBytes: 9 }, EMPTY))
+    world.from('downstream', channelOpen('session', { sender: 7, windowBytes: 9, maxPacketBytes: 256 }, EMPTY))
     world.from('upstream', openConfirmation(1, { sender: 9, windowBytes: 0, maxPacketBytes: 32_768 }))
     expect(world.take('downstream')).toMatchObject([{ type: 'open-confirmation', windowBytes: 50_000 }])
     world.from('downstream', exec('cat')).permit(1)
@@ -260,11 +261,23 @@ describe('windows', () => {
     expect(world.closed?.error).toMatchObject({ code: 'protocol_violation' })
   })
 
+  it('SSH-4 are not cut into bytes, and data of type 0 is not plain', () => {
+    for (const maxPacketBytes of [0, 1, 255]) {
+      const world = new World()
+      world.from('downstream', channelOpen('session', { sender: 7, windowBytes: WINDOW, maxPacketBytes }, EMPTY))
+      expect(world.closed?.error).toMatchObject({ code: 'limit_exceeded', blame: 'downstream' })
+    }
+    const target = { recipient: 0, code: 0, bytes: EMPTY }
+    const typeZero = Buffer.of(95, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1, 120)
+    expect(readData(typeZero, 'protocol_violation', target)).toBe(true)
+    expect(target.code).toBeGreaterThan(1)
+  })
+
   it('SSH-4 let no more pass than the receiver takes, in packets of its size', () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 1, max: 5_000 }), { maxLength: 30 }),
-        fc.integer({ min: 1, max: 3_000 }),
+        fc.integer({ min: 256, max: 3_000 }),
         fc.array(fc.integer({ min: 1, max: 20_000 }), { maxLength: 20 }),
         (chunks, maxPacket, adjusts) => {
           const world = new World()
@@ -375,7 +388,7 @@ describe('forwarded connections', () => {
       ['auth-agent@openssh.com', 'auth-agent-req@openssh.com', EMPTY],
       ['x11', 'x11-req', new SshWriter().boolean(false).text('MIT').text('00').u32(0).take()],
     ] as const) {
-      const open = channelOpen(kind, { sender: 3, windowBytes: 1, maxPacketBytes: 1 }, EMPTY)
+      const open = channelOpen(kind, { sender: 3, windowBytes: 1, maxPacketBytes: 256 }, EMPTY)
       const world = new World().session().from('upstream', open)
       expect(types(world.take('upstream'))).toEqual(['open-failure'])
       world.from('downstream', request(name, data)).refuse(1).from('upstream', open)
@@ -388,7 +401,7 @@ describe('forwarded connections', () => {
   it('SSH-1 of tunnels and unknown kinds are refused by themselves', () => {
     const world = new World()
     for (const kind of ['tun@openssh.com', 'x11', 'forwarded-tcpip', 'nonsense']) {
-      world.from('downstream', channelOpen(kind, { sender: 7, windowBytes: 1, maxPacketBytes: 1 }, EMPTY))
+      world.from('downstream', channelOpen(kind, { sender: 7, windowBytes: 1, maxPacketBytes: 256 }, EMPTY))
     }
     expect(types(world.take('downstream'))).toEqual(Array(4).fill('open-failure'))
     expect(world.commands).toEqual([])
@@ -415,7 +428,7 @@ describe('requests of the connection', () => {
   it('that promise no more sessions are kept to', () => {
     const world = new World().session()
     world.from('downstream', globalRequest('no-more-sessions@openssh.com', EMPTY, { wantsReply: false }))
-    world.from('downstream', channelOpen('session', { sender: 8, windowBytes: 1, maxPacketBytes: 1 }, EMPTY))
+    world.from('downstream', channelOpen('session', { sender: 8, windowBytes: 1, maxPacketBytes: 256 }, EMPTY))
     expect(world.closed?.error).toMatchObject({ code: 'protocol_violation' })
   })
 })
@@ -429,7 +442,7 @@ describe('a hostile side', () => {
       ['upstream', requestReply(true)],
       ['downstream', requestReply(false)],
       ['downstream', windowAdjust(1, 0xffff_ffff)],
-      ['downstream', openConfirmation(1, { sender: 1, windowBytes: 1, maxPacketBytes: 1 })],
+      ['downstream', openConfirmation(1, { sender: 1, windowBytes: 1, maxPacketBytes: 256 })],
       ['downstream', Buffer.of(52)],
       ['downstream', Buffer.of(94, 0, 0, 0, 1, 0, 0, 0, 200, 1)],
       ['downstream', Buffer.of(98, 0, 0, 0, 1, 255, 255, 255, 255)],
@@ -461,7 +474,7 @@ describe('a hostile side', () => {
   it('SSH-4 opens no more channels than there may be', () => {
     const world = new World({ limits: { maxChannels: 2 } })
     for (let i = 0; i < 3; i++) {
-      world.from('downstream', channelOpen('session', { sender: i, windowBytes: 1, maxPacketBytes: 1 }, EMPTY))
+      world.from('downstream', channelOpen('session', { sender: i, windowBytes: 1, maxPacketBytes: 256 }, EMPTY))
     }
     expect(world.take('downstream')).toMatchObject([{ type: 'open-failure', reason: OPEN_FAILURE.RESOURCE_SHORTAGE }])
   })
@@ -480,7 +493,7 @@ it('tells who runs something why the session ends', () => {
     { type: 'close' },
   ])
   expect(world.closed).toBeUndefined()
-  world.from('downstream', channelOpen('session', { sender: 8, windowBytes: 1, maxPacketBytes: 1 }, EMPTY))
+  world.from('downstream', channelOpen('session', { sender: 8, windowBytes: 1, maxPacketBytes: 256 }, EMPTY))
   expect(types(world.take('downstream'))).toEqual(['open-failure'])
   world.connection.wake(0, 'disconnect')
   world.drain()

@@ -38,6 +38,10 @@ export type SshMessage =
   | { readonly type: 'eof' | 'close' | 'success' | 'failure'; readonly recipient: number }
 
 const MAX_DESCRIPTION_BYTES = 4_096
+/** No implementation in use asks for so little: OpenSSH for 16 KiB at least. */
+const MIN_PACKET_BYTES = 256
+/** No type that stands for anything. */
+const UNKNOWN_TYPE = 0xffff_ffff
 
 /**
  * Decodes one message. Data inside of requests and opens is a view, decoded by who knows its name.
@@ -65,7 +69,7 @@ export function decodeMessage(payload: Uint8Array, code: ErrorCode): SshMessage 
         kind: reader.name(),
         sender: reader.uint32(),
         windowBytes: reader.uint32(),
-        maxPacketBytes: reader.uint32(),
+        maxPacketBytes: packetSize(reader),
         data: reader.rest(),
       }
     case SSH_MESSAGE.CHANNEL_OPEN_CONFIRMATION:
@@ -74,7 +78,7 @@ export function decodeMessage(payload: Uint8Array, code: ErrorCode): SshMessage 
         recipient: reader.uint32(),
         sender: reader.uint32(),
         windowBytes: reader.uint32(),
-        maxPacketBytes: reader.uint32(),
+        maxPacketBytes: packetSize(reader),
       }
     // byte type, uint32 recipient, uint32 reason, string description, string language
     case SSH_MESSAGE.CHANNEL_OPEN_FAILURE: {
@@ -115,6 +119,13 @@ export function decodeMessage(payload: Uint8Array, code: ErrorCode): SshMessage 
   }
 }
 
+/** A side that takes a byte at a time makes everything sent to it a hundred times as long. */
+function packetSize(reader: SshReader): number {
+  const bytes = reader.uint32()
+  if (bytes < MIN_PACKET_BYTES) throw reader.limit(`asks for packets of ${bytes} bytes, less than ${MIN_PACKET_BYTES}`)
+  return bytes
+}
+
 function toChannel(type: 'eof' | 'close' | 'success' | 'failure', reader: SshReader): SshMessage {
   const recipient = reader.uint32()
   reader.finish()
@@ -144,7 +155,8 @@ export function readData(payload: Buffer, code: ErrorCode, target: DataMessage):
     throw new SallyportError(code, 'channel data is not as long as it says', { blame: ERROR_CODES[code] })
   }
   target.recipient = payload.readUInt32BE(1)
-  target.code = start === 9 ? 0 : payload.readUInt32BE(5)
+  // There is no type 0: it must not be taken for plain data.
+  target.code = start === 9 ? 0 : payload.readUInt32BE(5) || UNKNOWN_TYPE
   target.bytes = payload.subarray(start)
   return true
 }

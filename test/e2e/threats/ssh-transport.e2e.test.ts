@@ -40,7 +40,7 @@ afterAll(async () => {
 })
 
 afterEach(() => {
-  expect(uncaught).toEqual([])
+  if (uncaught.length > 0) throw new Error('something was thrown that nobody caught', { cause: uncaught[0] })
   world.failures.length = 0
 })
 
