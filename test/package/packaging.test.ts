@@ -1,9 +1,10 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writeDocumented } from './documented.js'
 import { type Consumer, installPacked, link, readManifest } from './installed-package.js'
+import { ROOT } from './source-files.js'
 
 const manifest = readManifest()
 /** Specifiers of all code entries: `sallyport`, `sallyport/core` and so on. */
@@ -54,6 +55,22 @@ function typeProblems(files: readonly string[], moduleResolution: string): strin
   return stdout + stderr
 }
 
+/** Files of the package that an entry loads, by imports of relative names. */
+function builtFiles(folder: string, entry: string): readonly string[] {
+  const seen = new Set<string>()
+  const queue = [join(folder, entry)]
+  for (let file = queue.pop(); file !== undefined; file = queue.pop()) {
+    if (seen.has(file)) continue
+    seen.add(file)
+    for (const [, name = ''] of readFileSync(file, 'utf8').matchAll(
+      /(?:from|import|require)\s*\(?\s*["'](\.[^"']+)["']/g,
+    )) {
+      queue.push(join(dirname(file), name))
+    }
+  }
+  return [...seen]
+}
+
 const importAll = `
   const names = {}
   for (const specifier of ${JSON.stringify(specifiers)}) names[specifier] = Object.keys(await import(specifier)).sort()
@@ -93,6 +110,67 @@ describe('the packed package', () => {
     for (const names of Object.values(run(importAll, 'module') as Record<string, string[]>)) {
       expect(names).not.toContain('default')
     }
+  })
+
+  it.each([
+    ['module', 'await import'],
+    ['commonjs', 'require'],
+  ] as const)('says which package is missing when an SSH gateway listens without ssh2: %s', (type, load) => {
+    const program = `
+      const { createSshGateway } = ${load}('sallyport/gateway/ssh')
+      const { ed25519KeyFrom, writeOpenSshKey } = ${load}('sallyport/credentials/ssh')
+      const hostKeys = [writeOpenSshKey(ed25519KeyFrom(new Uint8Array(32)))]
+      const gateway = createSshGateway({ listeners: [{ port: 0 }], resources: [], enforcer: {}, identity: {}, hostKeys })
+      gateway.listen().then(
+        () => console.log('"it listens"'),
+        ({ code, message }) => console.log(JSON.stringify({ code, message })),
+      )`
+    expect(run(program, type)).toEqual({
+      code: 'missing_dependency',
+      message: expect.stringContaining('npm install ssh2'),
+    })
+  })
+
+  it('loads ssh2 with none of its subpaths, also where it is installed', () => {
+    const modules = join(consumer.folder, 'node_modules')
+    const foreign = join(modules, 'ssh2')
+    link('ssh2', modules)
+    try {
+      const loaded = run(
+        `for (const specifier of ${JSON.stringify(specifiers)}) require(specifier)
+         console.log(JSON.stringify(Object.keys(require.cache).filter((file) => /node_modules.ssh2.lib/.test(file))))`,
+        'commonjs',
+      )
+      expect(loaded).toEqual([])
+      const whole = run(`console.log(JSON.stringify(Object.keys(require('ssh2')).includes('Server')))`, 'commonjs')
+      expect(whole).toBe(true)
+    } finally {
+      rmSync(foreign)
+    }
+  })
+
+  it('names ssh2 in no file that the root or the SSH protocol loads', () => {
+    const target = join(consumer.folder, 'node_modules', manifest.name)
+    for (const entry of ['dist/index.js', 'dist/ssh.js', 'dist/index.cjs', 'dist/ssh.cjs']) {
+      const files = builtFiles(target, entry)
+      expect(files.length).toBeGreaterThan(1)
+      const naming = files.filter((file) =>
+        /(?:from|import|require)\s*\(?\s*["']ssh2["']/.test(readFileSync(file, 'utf8')),
+      )
+      expect(naming).toEqual([])
+    }
+    const naming = builtFiles(target, 'dist/gateway/ssh.js').filter((file) =>
+      /import\(["']ssh2["']\)/.test(readFileSync(file, 'utf8')),
+    )
+    expect(naming).toHaveLength(1)
+  })
+
+  it("prints what docs/shell-analysis.md says of its example's lines", () => {
+    const page = readFileSync(join(ROOT, 'docs/shell-analysis.md'), 'utf8')
+    const [, program = '', printed] = /^```ts\n([\s\S]*?)^```\n\nprints\n\n```text\n([\s\S]*?)^```/m.exec(page) ?? []
+    writeFileSync(join(consumer.folder, 'shell-analysis.mjs'), program)
+    const out = execFileSync(process.execPath, ['shell-analysis.mjs'], { cwd: consumer.folder, encoding: 'utf8' })
+    expect(out).toBe(printed)
   })
 
   it('has its policy schema where the schema says it is', () => {
