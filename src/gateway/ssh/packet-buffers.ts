@@ -1,16 +1,18 @@
 import { randomFillSync } from 'node:crypto'
 
-/** A turn's worth of packets at full speed. */
+/** A turn's worth of packets at full speed, inside the second-level cache. */
 export const PACKET_BUFFER_BYTES = 262_144
 /** Kept for re-use; more are left to the garbage collector. */
 const MAX_FREE_BUFFERS = 8
 const PADDING_POOL_BYTES = 8_192
 
 /**
- * Memory for packets on their way out, shared by all connections of a gateway. Buffers live outside of the heap: one for
- * every packet has the collector walk the whole heap every few megabytes.
+ * Memory for packets on their way in and out, shared by all connections of a gateway. Buffers live outside of the heap: one
+ * for every packet has the collector walk the whole heap every few megabytes.
  */
 export class PacketBuffers {
+  /** What targets send is read into this, and decrypted in place: nothing points into it after the turn of the read. */
+  readonly incoming: Buffer = Buffer.allocUnsafeSlow(PACKET_BUFFER_BYTES)
   readonly #free: Buffer[] = []
   readonly #padding = Buffer.allocUnsafeSlow(PADDING_POOL_BYTES)
   #paddingUsed = PADDING_POOL_BYTES

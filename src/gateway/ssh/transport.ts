@@ -6,6 +6,8 @@ import type { NegotiatedAlgorithms, Ssh2Protocol, SshSocket } from './ssh2.js'
 const FIRST_OF_CONNECTION_PROTOCOL = 80
 /** Below: requests of the connection, which are mostly signs of life. */
 const FIRST_OF_CHANNELS = 90
+const CHANNEL_DATA = 94
+const CHANNEL_EXTENDED_DATA = 95
 const SSH_MSG_DISCONNECT = 1
 const DISCONNECT_BY_APPLICATION = 11
 const DISCONNECT_PROTOCOL_ERROR = 2
@@ -23,7 +25,7 @@ const LAST_OF_KEY_EXCHANGE = 49
 const SSH_MSG_USERAUTH_REQUEST = 50
 
 export interface TransportHandler {
-  /** A message of the connection protocol. */
+  /** A message of the connection protocol. Channel data is lent until the call returns, others are given away. */
   receive(payload: Buffer): void
   /** All that came in one read was passed on. */
   settled(): void
@@ -68,12 +70,15 @@ export class SshTransport {
         if (!this.#isExpected(number)) return this.#unexpected(number)
         // Passed over, as those who ask more than once at a time expect (RFC 4252 section 5.3).
         if (number === SSH_MSG_USERAUTH_REQUEST && this.#isAuthenticated) return undefined
-        return original(payload)
+        // ssh2 keeps some of these, and what it got may be lent.
+        return original(Buffer.from(payload))
       }
       if (!this.#isAuthenticated || this.#handler === undefined) return this.#unexpected(number)
       protocol._onPacket()
       if (number >= FIRST_OF_CHANNELS) this.receivedBytes += payload.length
-      this.#handler.receive(payload)
+      this.#handler.receive(
+        number === CHANNEL_DATA || number === CHANNEL_EXTENDED_DATA ? payload : Buffer.from(payload),
+      )
       return undefined
     }
     // Behind ssh2's own listener: it has read the whole chunk by then.

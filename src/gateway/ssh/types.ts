@@ -31,7 +31,7 @@ export interface SshResourceOptions {
   readonly hostKeys: HostKeys
   /**
    * Run on the target in place of the user's shell behind a guarded terminal: it has to read lines as they are. Default
-   * `exec bash --noediting +H -i`.
+   * `exec bash --noediting --login +H -i`.
    */
   readonly guardedShellCommand?: string
 }

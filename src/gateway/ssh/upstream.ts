@@ -37,7 +37,20 @@ export class Upstream {
   constructor(options: UpstreamOptions) {
     this.#options = options
     const { host, port, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options.target
-    this.#socket = connectTcp({ host, port, noDelay: true, keepAlive: true })
+    const { incoming } = options.buffers
+    this.#socket = connectTcp({
+      host,
+      port,
+      noDelay: true,
+      keepAlive: true,
+      onread: {
+        buffer: incoming,
+        callback: (bytes) => {
+          this.#read(incoming.subarray(0, bytes))
+          return true
+        },
+      },
+    })
     this.#timer = setTimeout(
       () => this.#fail('upstream_unavailable', 'the target did not answer in time'),
       connectTimeoutMs,
@@ -49,6 +62,21 @@ export class Upstream {
       clearTimeout(this.#timer)
       if (!this.#isClosed) this.#login(connectTimeoutMs)
     })
+  }
+
+  /**
+   * INVARIANT: `data` events have views of the shared buffer only while nobody keeps what they got: ssh2 does, until keys are
+   * exchanged and the log-in is over.
+   */
+  #read(bytes: Buffer): void {
+    const socket = this.#socket
+    const isLent =
+      this.#isReady &&
+      this.#transport?.isExchangingKeys === false &&
+      socket.readableFlowing === true &&
+      socket.readableLength === 0
+    if (isLent) socket.emit('data', bytes)
+    else socket.push(Buffer.from(bytes))
   }
 
   #login(timeoutMs: number): void {

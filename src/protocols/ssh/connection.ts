@@ -92,7 +92,7 @@ export class SshConnection implements ChannelHost {
   /**
    * One message of the connection protocol. Never throws for what a peer sent: that ends in a `close` event.
    *
-   * @param payload belongs to the connection from here on
+   * @param payload channel data is lent: its memory may be used again once `next` has run empty. Other messages are given away
    */
   receive(from: Side, payload: Buffer): void {
     if (this.#isClosed) return

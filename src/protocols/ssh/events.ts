@@ -17,7 +17,7 @@ export type WakePurpose = 'flush' | 'escalate' | 'disconnect'
 
 /** What a connection asks its driver to do, in this order. */
 export type SshEvent =
-  /** One message of the connection protocol. The bytes are given away. */
+  /** One message of the connection protocol. The bytes may be a view of what was received: send or copy them at once. */
   | { readonly type: 'send'; readonly to: Side; readonly payload: Buffer }
   /** Judge it, then call `permit` or `refuse`. */
   | { readonly type: 'command'; readonly command: Command }

@@ -35,7 +35,7 @@ export class FileApp implements ChannelApp {
 
   #receive(from: Side, bytes: Buffer): void {
     if (this.#isOver) return
-    this.#options.machine.receive(from, bytes)
+    this.#options.machine.receive(from, bytes, true)
     this.#pump()
   }
 

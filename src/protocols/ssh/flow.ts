@@ -3,6 +3,9 @@ import { SSH_MESSAGE } from './message-types.js'
 import { channelMessage, channelRequest, dataMessage, windowAdjust } from './messages.js'
 import { MAX_PACKET_BYTES } from './options.js'
 
+/** What may wait here for a receiver's window. */
+const MAX_AHEAD_BYTES = 262_144
+
 export type FlowItem =
   | { readonly type: 'data'; readonly code: number; bytes: Buffer }
   | { readonly type: 'request'; readonly name: string; readonly data: Buffer }
@@ -109,32 +112,33 @@ export class Flow {
   }
 
   /**
-   * Passes data on, or queues it.
+   * Passes data on as far as there is room, and keeps a copy of the rest.
    *
-   * @param payload the whole message it came in, when it may leave as it is but for the recipient: it is given away
+   * @param bytes lent for the time of the call
+   * @param payload the whole message it came in, when it may leave as it is but for the recipient
    */
   data(code: number, bytes: Buffer, payload?: Buffer): void {
     if (bytes.length === 0 || this.isDiscarding || this.isCloseSent) {
       this.grant()
       return
     }
-    if (
-      payload !== undefined &&
-      this.#items.length === 0 &&
-      !this.isBlocked &&
-      this.#recipient !== undefined &&
-      bytes.length <= this.#sendWindow &&
-      bytes.length <= this.#maxPacketBytes
-    ) {
-      payload.writeUInt32BE(this.#recipient, 1)
-      this.#sendWindow -= bytes.length
-      this.#port.send(this.to, payload)
-      this.grant()
-      return
+    const recipient = this.#recipient
+    let rest = bytes
+    if (this.#items.length === 0 && !this.isBlocked && recipient !== undefined) {
+      if (payload !== undefined && bytes.length <= this.#sendWindow && bytes.length <= this.#maxPacketBytes) {
+        payload.writeUInt32BE(recipient, 1)
+        this.#sendWindow -= bytes.length
+        this.#port.send(this.to, payload)
+        this.grant()
+        return
+      }
+      rest = this.#sendPieces(recipient, code, bytes)
     }
-    this.#items.push({ type: 'data', code, bytes })
-    this.queuedBytes += bytes.length
-    this.pump()
+    if (rest.length > 0) {
+      this.#items.push({ type: 'data', code, bytes: Buffer.from(rest) })
+      this.queuedBytes += rest.length
+    }
+    this.grant()
   }
 
   request(name: string, data: Buffer): void {
@@ -202,16 +206,25 @@ export class Flow {
   }
 
   #sendData(recipient: number, item: Extract<FlowItem, { type: 'data' }>): boolean {
-    while (item.bytes.length > 0) {
-      const count = Math.min(item.bytes.length, this.#sendWindow, this.#maxPacketBytes)
-      if (count === 0) return false
-      this.#port.send(this.to, dataMessage(recipient, item.code, item.bytes.subarray(0, count)))
-      this.#sendWindow -= count
-      this.queuedBytes -= count
-      item.bytes = item.bytes.subarray(count)
-    }
+    const rest = this.#sendPieces(recipient, item.code, item.bytes)
+    this.queuedBytes -= item.bytes.length - rest.length
+    item.bytes = rest
+    if (rest.length > 0) return false
     this.#items.shift()
     return true
+  }
+
+  /** Sends as much as the window takes, and returns the rest. */
+  #sendPieces(recipient: number, code: number, bytes: Buffer): Buffer {
+    let at = 0
+    while (at < bytes.length) {
+      const count = Math.min(bytes.length - at, this.#sendWindow, this.#maxPacketBytes)
+      if (count === 0) break
+      this.#port.send(this.to, dataMessage(recipient, code, bytes.subarray(at, at + count)))
+      this.#sendWindow -= count
+      at += count
+    }
+    return bytes.subarray(at)
   }
 
   #sendEof(recipient: number): void {
@@ -230,12 +243,16 @@ export class Flow {
   /**
    * Lets `from` send more, for what has been passed on. Called again when a transport has room: see {@link FlowPort.isFull}.
    * In big steps: a message for every packet would cost more than it is worth.
+   *
+   * What the receiver has no window for would only pile up here: beyond that there is a little, so that it need not wait for
+   * the sender once it takes more.
    */
   grant(): void {
     if (this.#sender === undefined || this.isPaused || this.isEofReceived || this.isCloseReceived || this.isDiscarding)
       return
-    const room = this.#maxWindowBytes - this.#receiveWindow - this.queuedBytes - this.heldBackBytes
-    if (room * 2 < this.#maxWindowBytes || this.#port.isFull(this.to)) return
+    const wanted = Math.min(this.#maxWindowBytes, this.#sendWindow + MAX_AHEAD_BYTES)
+    const room = wanted - this.#receiveWindow - this.queuedBytes - this.heldBackBytes
+    if (room * 2 < wanted || this.#port.isFull(this.to)) return
     this.#receiveWindow += room
     this.#port.send(this.from, windowAdjust(this.#sender, room))
   }

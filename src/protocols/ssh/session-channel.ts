@@ -631,7 +631,7 @@ export class SessionChannel extends Channel {
       return
     }
     if (this.#app instanceof FileApp) this.#app.fromTarget(bytes)
-    else (this.#line ?? this.running?.output)?.write(0, bytes)
+    else (this.#line ?? this.running?.output)?.write(0, Buffer.from(bytes))
     this.toDownstream.grant()
   }
 
@@ -641,7 +641,7 @@ export class SessionChannel extends Channel {
       return
     }
     if (this.#hints !== undefined && this.running !== undefined) {
-      for (const hint of this.#hints.output(bytes)) this.host.detected(this.running.id, hint)
+      for (const hint of this.#hints.output(Buffer.from(bytes))) this.host.detected(this.running.id, hint)
     }
     super.passToClient(code, bytes, payload)
   }

@@ -1,1 +1,0 @@
-export type { FileChannelEvent, FileMachine } from './events.js'
