@@ -153,8 +153,3 @@ export function isLogPath(shape: string): boolean {
     /^\/etc\/(?:rsyslog|syslog|audit|logrotate)/.test(path)
   )
 }
-
-/** Without these a system does not come up, or not the same. */
-export function isSystemPath(path: string): boolean {
-  return /^\/(?:$|bin|boot|dev|etc|home|lib|lib32|lib64|opt|proc|root|run|sbin|srv|sys|usr|var)(?:$|\/)/.test(path)
-}
