@@ -1,6 +1,6 @@
 import { forEachChild, type ParsedScript, parse, type SyntaxNode, type Word, type WordPart } from 'unbash'
 import { expandBraces } from './braces.js'
-import { hasOddCharacter, ShellProblem } from './problem.js'
+import { hasOddCharacter, isRunBySubscript, refuseQuote, ShellProblem } from './problem.js'
 import { ANY, isKnownShape, ONE, type WordValue } from './word-value.js'
 
 /** Who walks the line on which words are expanded. */
@@ -12,6 +12,10 @@ export interface ExpansionHost {
   /** Characters that are read more than once are counted. */
   spend(characters: number): void
   unseen(): void
+  /** Arithmetic is done, which takes variables for expressions. */
+  calculates(): void
+  /** A value that arithmetic would run. */
+  hasCode(): void
   tilde(): void
   /** A variable is given a value nobody knows. */
   sets(name: string): void
@@ -80,11 +84,15 @@ export function evaluateWord(word: Word, host: ExpansionHost): WordValue {
     // zsh: the path of a program, and what is in a history.
     if (/^=[A-Za-z]/.test(text)) host.differ()
     if (hasTilde && /^~[+\-0-9]/.test(text)) return { ...EMPTY, text, shape: ANY, isKnown: false }
+    if (isRunBySubscript(value)) host.hasCode()
+    // Bash replaces tildes in what looks like an assignment, the others leave them.
+    if (/^[A-Za-z_]\w*\+?=(?:.*:)?~/.test(text)) host.differ()
     return { ...EMPTY, text: value, shape: value, hasTilde }
   }
   const result = new Evaluation(host)
   for (const part of parts) result.part(part, false)
   const { shape } = result
+  if (isRunBySubscript(shape)) host.hasCode()
   if (hasTilde && /^~[+\-0-9]/.test(text)) return { ...result.value(value), shape: ANY, isKnown: false }
   return { ...result.value(value), shape, hasTilde: hasTilde || (shape.startsWith('~') && !isKnownShape(shape)) }
 }
@@ -129,7 +137,11 @@ class Evaluation {
         this.ansi(part.text, part.value)
         return
       case 'DoubleQuoted':
-        for (const child of part.parts) this.part(child, true)
+        for (const child of part.parts) {
+          // Not a quote of this kind here, whatever the parser says.
+          if (child.type === 'ParameterExpansion' && child.text.includes("$'")) refuseQuote(child.text)
+          this.part(child, true)
+        }
         return
       case 'LocaleString':
         this.host.differ()
@@ -141,6 +153,7 @@ class Evaluation {
       case 'ParameterExpansion':
         if (isPromptExpansion(part.operation)) this.host.unseen()
         if (part.operation?.type === 'Default' && part.operation.operator.endsWith('=')) this.host.sets(part.parameter)
+        if (part.index !== undefined) refuseQuote(part.text)
         this.nested(part)
         this.unknown(isQuoted && part.parameter !== '@' && part.index === undefined, part.text === '${HOME}')
         return
@@ -160,6 +173,8 @@ class Evaluation {
         return
       }
       case 'ArithmeticExpansion':
+        refuseQuote(part.text)
+        this.host.calculates()
         this.nested(part)
         if (part.text.startsWith('$[')) this.host.differ()
         this.unknown(true)
@@ -235,6 +250,10 @@ export function walkSubstitutions(
       found(host.substitution(child.script).fetches)
     } else {
       if (isPromptExpansion(child)) host.unseen()
+      if (child.type === 'ArithmeticExpansion' || (child.type === 'ParameterExpansion' && child.index !== undefined)) {
+        refuseQuote(child.text)
+        host.calculates()
+      }
       walkSubstitutions(child, host, found)
     }
   }

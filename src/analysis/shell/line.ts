@@ -29,7 +29,7 @@ import {
   walkSubstitutions,
 } from './expander.js'
 import { mergePlaces } from './paths.js'
-import { ShellProblem } from './problem.js'
+import { isRunBySubscript, refuseQuote, ShellProblem } from './problem.js'
 import { NO_OUTPUT, type Output, type Redirect, Runner } from './runner.js'
 import { variableEffect } from './variables.js'
 import { knownWord, type WordValue } from './word-value.js'
@@ -61,6 +61,23 @@ export class Line implements ExpansionHost {
     this.options = options
     this.context = context
     this.runner = new Runner(collector, this)
+  }
+
+  private isCalculating = false
+  private holdsCode = false
+
+  calculates(): void {
+    this.isCalculating = true
+    this.refuseCode()
+  }
+
+  hasCode(): void {
+    this.holdsCode = true
+    this.refuseCode()
+  }
+
+  private refuseCode(): void {
+    if (this.isCalculating && this.holdsCode) this.collector.unparsed('a value that arithmetic would run')
   }
 
   /** Walks a text as a script of its own. */
@@ -226,11 +243,15 @@ export class Line implements ExpansionHost {
         return this.branches(context, [[node.body]])
       case 'ArithmeticFor':
         this.differ()
-        for (const part of [node.initialize, node.test, node.update]) this.arithmetic(part)
+        for (const part of [node.initialize, node.test, node.update]) {
+          if (part !== undefined) refuseQuote(JSON.stringify(part))
+          this.arithmetic(part)
+        }
         return this.branches(context, [[node.body]])
       case 'Case':
         return this.cases(node, context)
       case 'ArithmeticCommand':
+        refuseQuote(node.body)
         this.arithmetic(node.expression)
         this.otherReading(node.body, context)
         return NO_OUTPUT
@@ -302,7 +323,9 @@ export class Line implements ExpansionHost {
     // Without a command they outlast the line.
     if (words.length === 0 && assignments.some(({ name }) => variableEffect(name) !== undefined))
       this.collector.changesLaterLines = true
-    const redirects = this.redirects([...node.prefix, ...node.suffix].filter(isRedirection))
+    const redirections = [...node.prefix, ...node.suffix].filter(isRedirection)
+    const redirects = this.redirects(redirections)
+    words.push(...this.longDescriptors(redirections, words.length))
     const name = node.name?.text ?? ''
     if (this.functions.includes(name)) this.runner.selfCalls++
     // In the order of the text: what is inside of the words comes behind the command itself.
@@ -313,6 +336,18 @@ export class Line implements ExpansionHost {
     if (inner.length < 64) this.collector.commands.push(...inner)
     else for (const command of inner) this.collector.commands.push(command)
     return output
+  }
+
+  /** Descriptors of several digits, which some shells take for words of the command. */
+  private longDescriptors(nodes: readonly Redirection[], words: number): readonly WordValue[] {
+    if (this.options.dialect === 'bash') return []
+    const found = nodes.flatMap(({ descriptor }) =>
+      descriptor?.type === 'FileDescriptor' && descriptor.value > 9 ? [knownWord(String(descriptor.value))] : [],
+    )
+    if (found.length === 0) return []
+    this.differ()
+    // Behind no program it would be the program itself.
+    return words === 0 ? [] : found
   }
 
   /** Where aliases are expanded, the command is another one. */
@@ -326,10 +361,10 @@ export class Line implements ExpansionHost {
   }
 
   private assignment({ name, value, index, append }: Assignment): ShellAssignment[] {
-    if (index !== undefined) walkSubstitutions(index, this)
+    this.subscript(name, index)
     if (index !== undefined || append === true || value.type === 'ArrayValue') this.differ()
     if (value.type === 'ArrayValue') {
-      for (const word of value.elements) expandWord(word, this)
+      this.elements(value.elements)
       this.runner.assign(name, undefined, this.context)
       return [{ name, value: undefined }]
     }
@@ -341,14 +376,30 @@ export class Line implements ExpansionHost {
   /** `name=value` behind a program: `export a=b`, but also `dd if=x`. */
   private assignmentWord(node: Assignment): WordValue {
     const { value, text, index } = node
-    if (index !== undefined) walkSubstitutions(index, this)
+    this.subscript(node.name, index)
     if (value.type === 'ArrayValue') {
       this.differ()
-      for (const word of value.elements) expandWord(word, this)
+      this.elements(value.elements)
       return evaluateText(text, undefined, this)
     }
     if (index !== undefined || node.append === true) return { ...evaluateText(text, undefined, this), text }
     return evaluateText(text, value, this)
+  }
+
+  private subscript(name: string, index: Word | undefined): void {
+    if (index === undefined) return
+    refuseQuote(index.text)
+    this.calculates()
+    walkSubstitutions(index, this)
+    // Where bash keeps what names stand for.
+    if (/^BASH_(?:ALIASES|CMDS)$/.test(name)) this.unseen()
+  }
+
+  private elements(words: readonly Word[]): void {
+    for (const word of words) {
+      if (word.text.startsWith('[')) refuseQuote(word.text)
+      expandWord(word, this)
+    }
   }
 
   private redirects(nodes: readonly Redirection[]): readonly Redirect[] {
@@ -371,8 +422,16 @@ export class Line implements ExpansionHost {
   private hereDocument({ operator, delimiter, body, closing }: HereDoc): WordValue {
     if (delimiter === undefined || closing === undefined) throw new ShellProblem('a here-document that does not end')
     const strip = (text: string): string => (operator === '<<-' ? text.replace(/^\t+/gm, '') : text)
+    if (isRunBySubscript(body.text)) this.hasCode()
     if (delimiter.quoted) return knownWord(strip(body.text))
     if (body.parts !== undefined) {
+      // Shells take this quote as it is, and expand what is behind it; the parser takes it for a quote.
+      if (
+        body.parts.some(
+          (part) => part.type !== 'Literal' && part.type !== 'CommandExpansion' && part.text.includes("'"),
+        )
+      )
+        throw new ShellProblem('a quote in an expansion of a here-document')
       const value = evaluateParts(body.parts, this)
       return { ...value, text: strip(value.text), shape: strip(value.shape) }
     }
@@ -381,6 +440,7 @@ export class Line implements ExpansionHost {
 
   private arithmetic(expression: ArithmeticExpression | undefined): void {
     this.differ()
+    this.calculates()
     if (expression !== undefined)
       walkSubstitutions({ type: 'ArithmeticCommand', pos: 0, end: 0, expression, body: '' }, this)
   }
@@ -399,11 +459,13 @@ export class Line implements ExpansionHost {
         this.otherCommand(firstWord(expression.expression), context)
         return this.test(expression.expression, context)
       case 'TestUnary':
-        evaluateWord(expression.operand, this)
+        if (expression.operator === '-v' || expression.operator === '-R') this.calculates()
+        this.operand(expression.operand)
         return
       default: {
-        evaluateWord(expression.left, this)
-        const right = evaluateWord(expression.right, this)
+        if (/^-[a-z]{2}$/.test(expression.operator)) this.calculates()
+        this.operand(expression.left)
+        const right = this.operand(expression.right)
         // Elsewhere it is a redirection.
         if (/^[<>]/.test(expression.operator) && this.options.dialect === 'any') {
           this.runner.redirect(
@@ -413,6 +475,12 @@ export class Line implements ExpansionHost {
         }
       }
     }
+  }
+
+  private operand(word: Word): WordValue {
+    const value = evaluateWord(word, this)
+    if (isRunBySubscript(value.shape)) this.hasCode()
+    return value
   }
 
   /** What a shell without `[[` would run behind a `&&` or `||` in it. */

@@ -36,8 +36,7 @@ export function resolvePath(word: WordValue, places: Places): readonly ResolvedP
   if (isAnchored && !isLiteralTilde) return [{ path, shape: normalizePath(shape), isExact }]
   return places.map((place) => {
     if (place === undefined) return { path, shape: `${ANY}/${normalizePath(shape)}`, isExact: false }
-    if (place === '')
-      return { path: isLiteralTilde ? `./${path}` : path, shape: normalizePath(shape), isExact }
+    if (place === '') return { path: isLiteralTilde ? `./${path}` : path, shape: normalizePath(shape), isExact }
     const joined = normalizePath(`${place}/${shape}`)
     return {
       path: word.isKnown ? joined : normalizePath(`${place}/${path}`),

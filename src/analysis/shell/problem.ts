@@ -10,6 +10,20 @@ export function hasOddCharacter(text: string): boolean {
   return ODD.test(text)
 }
 
+/**
+ * Shells take a single quote in arithmetic, in subscripts and in expansions inside of double quotes as it is, or as a
+ * quote, and expand what is behind it; the parser is of another opinion.
+ */
+export function refuseQuote(text: string): void {
+  if (text.includes("'")) throw new ShellProblem('a quote where shells do not agree on quotes')
+}
+
+/** Whether a value is a subscript with a substitution, which arithmetic runs. */
+export function isRunBySubscript(value: string): boolean {
+  const bracket = value.indexOf('[')
+  return bracket >= 0 && /\$\(|`/.test(value.slice(bracket))
+}
+
 /** Whether something in the text cannot be sent, or stands for bytes that were something else. */
 export function isMisread(text: string): boolean {
   return /[\ufffd\p{Cs}]/u.test(text)

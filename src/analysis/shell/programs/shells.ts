@@ -2,6 +2,9 @@ import { type Call, type ProgramTable, program, programs, type Report } from '..
 import { knownPrefix, knownWord, unknownWord, type WordValue } from '../word-value.js'
 import { joinWords } from './support.js'
 
+const LONG_OPTION =
+  /^-(?:debug|debugger|dump-(?:po-)?strings|help|init-file|login|noediting|noprofile|norc|posix|pretty-print|protected|rcfile|restricted|verbose|version|wordexp)$/
+
 /** Reads the options of a shell: `-c`, `-lc`, `+e`, `-o name`. The text comes behind all of them. */
 function shell(call: Call, report: Report): void {
   let index = 0
@@ -27,10 +30,14 @@ function shell(call: Call, report: Report): void {
     } else if (prefix.startsWith('--')) {
       if (/^--(?:version|help)$/.test(prefix)) return
     } else if (/^[-+]/.test(prefix)) {
-      if (!word.isKnown) return report.unknown('the options of a shell')
-      if (prefix.startsWith('-') && prefix.includes('c')) takesText = true
-      if (prefix.startsWith('-') && prefix.includes('s')) takesInput = true
-      if (/[oO]$/.test(prefix)) index++
+      // Bash takes long names behind one dash too, other shells take them for letters. And `k` makes assignments of words.
+      if (!word.isKnown || LONG_OPTION.test(prefix) || prefix.includes('k'))
+        return report.unknown('the options of a shell')
+      // Also behind a plus.
+      if (prefix.includes('c')) takesText = true
+      if (prefix.includes('s')) takesInput = true
+      // Wherever they stand, the next words are theirs.
+      index += prefix.replace(/[^oO]/g, '').length
     } else {
       break
     }
@@ -73,6 +80,11 @@ function refusesSubscripts(call: Call, report: Report): void {
 
 function declares(call: Call, report: Report): void {
   refusesSubscripts(call, report)
+  // Another name for a variable: setting it sets one that the line does not show.
+  if (call.has('n') && call.program !== 'export') {
+    report.hazard('unseen-code')
+    report.conservative()
+  }
   for (const word of call.operands) {
     const match = /^([A-Za-z_]\w*)\+?=/.exec(word.text)
     if (match === null) continue
@@ -135,6 +147,8 @@ export const SHELLS: ProgramTable = {
           shape: word.shape.slice(word.shape.indexOf('=') + 1),
         }
         report.alias(word.text.slice(0, at), value)
+        // Later lines of a shell mean something else by that name.
+        report.hazard('unseen-code')
         report.conservative()
       }
     },
@@ -146,6 +160,9 @@ export const SHELLS: ProgramTable = {
   set: program({
     inspect: (call, report) => {
       const texts = call.words.map(({ text }) => text)
+      const options = texts.slice(0, texts.includes('--') ? texts.indexOf('--') : undefined)
+      if (options.some((text) => /^-[a-z]*k/i.test(text) || text === 'keyword'))
+        report.unknown('words that become assignments')
       if (texts.join(' ').includes('+o history')) report.hazard('log-tampering')
       if (texts.some((text) => text === 'history') && texts.includes('+o')) report.hazard('log-tampering')
     },

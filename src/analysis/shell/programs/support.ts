@@ -26,11 +26,11 @@ export function splitWords(word: WordValue): readonly WordValue[] | undefined {
     .map(knownWord)
 }
 
-/** `NAME=value` words at the beginning, as `env` and `sudo` take them. Gives the rest. */
+/** `NAME=value` words at the beginning, as `env` and `sudo` take them: whatever the name looks like. Gives the rest. */
 export function takeAssignments(words: readonly WordValue[], report: Report): readonly WordValue[] {
   let index = 0
   for (const word of words) {
-    const match = /^([A-Za-z_]\w*)=/.exec(word.text)
+    const match = /^([^=]*)=/.exec(word.text)
     if (match === null) break
     const from = match[0].length
     report.assign(match[1] ?? '', { ...word, text: word.text.slice(from), shape: word.shape.slice(from) })

@@ -262,7 +262,7 @@ export const SYSTEM: ProgramTable = {
     }),
   ),
   ...programs(
-    'ps top htop free uptime who w whoami id groups hostname uname arch nproc lscpu lsblk lspci lsusb lsmod lsof ss netstat vmstat iostat mpstat sar pidstat pgrep pidof pstree last lastb lastlog finger getent locale localectl timedatectl hostnamectl loginctl printenv tty stty which whereis type env-print lsb_release blkid findmnt getconf pmap lsns lslocks lsattr getfacl ltrace-print ulimit sensors dmidecode ntpq chronyc resolvectl systemd-analyze systemd-cgls systemd-cgtop coredumpctl man info help apropos whatis tldr cowsay fortune figlet',
+    'ps top htop free uptime who w whoami id groups hostname uname arch nproc lscpu lsblk lspci lsusb lsmod lsof ss netstat vmstat iostat mpstat sar pidstat pgrep pidof pstree last lastb lastlog finger getent locale localectl timedatectl hostnamectl loginctl printenv tty which whereis type env-print lsb_release blkid findmnt getconf pmap lsns lslocks lsattr getfacl ltrace-print ulimit sensors dmidecode ntpq chronyc resolvectl systemd-analyze systemd-cgls systemd-cgtop coredumpctl man info help apropos whatis tldr cowsay fortune figlet',
     program({
       options:
         'a A e f|full F l L u U p o C t n x h H m g s k c i w r d v V b S N q z B E I j J K M O P R T W X Z help version sort= no-headers',
@@ -276,7 +276,19 @@ export const SYSTEM: ProgramTable = {
       },
     }),
   ),
+  stty: program({
+    options: 'all|a save|g file|F=@write version help',
+    inspect: (call, report) => {
+      // A letter that erases, kills or ends a line makes other lines of those that follow.
+      if (call.words.every(({ text }) => HARMLESS_STTY.test(text))) return
+      report.hazard('unseen-code')
+      report.conservative()
+    },
+  }),
 }
+
+const HARMLESS_STTY =
+  /^(?:-a|--all|-g|--save|-F.*|--file.*|\/dev\/.*|size|speed|sane|-?echo|-?ixon|-?onlcr|-?tostop|rows|cols|columns|\d+)$/
 
 function disk(call: Call, report: Report): void {
   const reads =

@@ -33,7 +33,8 @@ export const WRAPPERS: ProgramTable = {
       const split = call.value('split-string')
       const first = split === undefined ? [] : splitWords(split)
       if (first === undefined) return report.unknown('the words that env splits')
-      const words = takeAssignments([...first, ...call.operands.filter(({ text }) => text !== '-')], report)
+      const operands = [...first, ...call.operands]
+      const words = takeAssignments(operands[0]?.text === '-' ? operands.slice(1) : operands, report)
       const directory = call.value('chdir')
       if (words.length > 0) report.run(words, 'env', directory === undefined ? {} : { directory })
     },
@@ -156,7 +157,15 @@ export const WRAPPERS: ProgramTable = {
     },
   }),
   builtin: simple(''),
-  exec: simple('a= c l'),
+  exec: program({
+    style: 'posix',
+    options: 'a= c l',
+    inspect: (call, report) => {
+      if (call.operands.length > 0) return report.run(call.operands, 'exec')
+      // A shell that reads its commands from its input reads them from there.
+      if (call.input?.reads === true || call.input?.fetches === true || call.input?.text) report.hazard('unseen-code')
+    },
+  }),
   ...programs('busybox toybox', simple('list install')),
   flock: program({
     style: 'posix',
