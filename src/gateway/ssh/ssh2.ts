@@ -49,11 +49,9 @@ export interface Ssh2Protocol {
   rekey(): void
 }
 
-let loaded: Promise<Ssh2Module> | undefined
-
 /** @throws SallyportError `missing_dependency` */
 export function loadSsh2(): Promise<Ssh2Module> {
-  loaded ??= import('ssh2').then(
+  return import('ssh2').then(
     // As a CommonJS module its exports are its default.
     (module) => module.default,
     (cause: unknown) => {
@@ -62,7 +60,6 @@ export function loadSsh2(): Promise<Ssh2Module> {
       })
     },
   )
-  return loaded
 }
 
 /**
