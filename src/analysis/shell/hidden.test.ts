@@ -29,6 +29,10 @@ const HIDDEN: readonly (readonly [reason: string, text: string])[] = [
   ['names that env takes for those of variables', 'env "a b=c" rm d'],
   ['names that env takes for those of variables', 'env =b rm c'],
   ['names that env takes for those of variables', 'sudo a.b=c rm d'],
+  ['options in the text that env splits', "env -S '-u x rm a'"],
+  ['a wrapper that takes a text', "flock x --command 'rm a'"],
+  ['an option of a wrapper that is not known, and takes a word', 'flock --wait 1 x rm a'],
+  ['an option of a wrapper that is not known, and takes a word', 'nice --soon 1 rm a'],
 ]
 
 /** Each changes what later lines of the same shell mean. */

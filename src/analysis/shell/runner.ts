@@ -194,6 +194,9 @@ export class Runner {
       this.options(spec, call, reporter)
       spec.inspect?.(call, reporter)
       if (parsed.hasUnknown && spec.operands !== undefined) reporter.conservative()
+      // An option that takes a word would have taken the program.
+      if (parsed.hasUnknown && reporter.isWrapper && spec.style === 'posix')
+        reporter.unknown(`an option of ${name} that is not known`)
     }
     if (reporter.isWrapper && !reporter.keepsCaller) return undefined
     const isExact =

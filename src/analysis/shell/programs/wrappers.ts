@@ -32,7 +32,9 @@ export const WRAPPERS: ProgramTable = {
     inspect: (call, report) => {
       const split = call.value('split-string')
       const first = split === undefined ? [] : splitWords(split)
-      if (first === undefined) return report.unknown('the words that env splits')
+      // Which may be options again.
+      if (first === undefined || first[0]?.text.startsWith('-') === true)
+        return report.unknown('the words that env splits')
       const operands = [...first, ...call.operands]
       const words = takeAssignments(operands[0]?.text === '-' ? operands.slice(1) : operands, report)
       const directory = call.value('chdir')
@@ -170,11 +172,11 @@ export const WRAPPERS: ProgramTable = {
   flock: program({
     style: 'posix',
     options:
-      'shared|s exclusive|e|x unlock|u nonblock|n timeout|w= conflict-exit-code|E= close|o command|c= no-fork|F verbose fcntl',
+      'shared|s exclusive|e|x unlock|u nonblock|n timeout|wait|w= conflict-exit-code|E= close|o command|c= no-fork|F verbose fcntl',
     inspect: (call, report) => {
       const [file, ...words] = call.operands
       if (file !== undefined && !/^\d+$/.test(file.text)) report.file(file, ['write', 'create'])
-      const text = call.value('command') ?? (words[0]?.text === '-c' ? words[1] : undefined)
+      const text = call.value('command') ?? (/^(?:-c|--command)$/.test(words[0]?.text ?? '') ? words[1] : undefined)
       if (text !== undefined) report.script(text, 'flock')
       else if (words.length > 0) report.run(words, 'flock')
     },
