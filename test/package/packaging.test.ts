@@ -1,6 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import ts from 'typescript'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { writeDocumented } from './documented.js'
 import { type Consumer, installPacked, link, readManifest } from './installed-package.js'
@@ -171,6 +172,18 @@ describe('the packed package', () => {
     writeFileSync(join(consumer.folder, 'shell-analysis.mjs'), program)
     const out = execFileSync(process.execPath, ['shell-analysis.mjs'], { cwd: consumer.folder, encoding: 'utf8' })
     expect(out).toBe(printed)
+  })
+
+  it('guards the shell of docs/in-process.md', () => {
+    const page = readFileSync(join(ROOT, 'docs/in-process.md'), 'utf8')
+    const block = /^## A shell for an agent\n[\s\S]*?^```ts\n([\s\S]*?)^```/m.exec(page)?.[1] ?? ''
+    const options = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2023 }
+    writeFileSync(
+      join(consumer.folder, 'shell.mjs'),
+      ts.transpileModule(block, { compilerOptions: options }).outputText,
+    )
+    const out = execFileSync(process.execPath, ['shell.mjs'], { cwd: consumer.folder, encoding: 'utf8' })
+    expect(out).toBe('mail to [redacted]\n\nrefused: this deletes more than can be taken back\n')
   })
 
   it('has its policy schema where the schema says it is', () => {
