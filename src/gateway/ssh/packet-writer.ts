@@ -35,7 +35,8 @@ export class PacketWriter {
     socket.on('drain', () => this.#giveBack())
   }
 
-  send(payload: Uint8Array): void {
+  /** @param body the rest of the payload, where it is in two pieces */
+  send(payload: Uint8Array, body?: Uint8Array): void {
     if (!this.#isCorked) {
       this.#isCorked = true
       this.#socket.cork()
@@ -48,13 +49,13 @@ export class PacketWriter {
       this.#cipher = cipher
       this.#isInPlace = encryptsInPlace(cipher)
     }
-    if (this.#isInPlace && protocol._kexinit === undefined) cipher.encrypt(this.#packet(payload))
-    else sendPayload(protocol, payload)
+    if (this.#isInPlace && protocol._kexinit === undefined) cipher.encrypt(this.#packet(payload, body))
+    else sendPayload(protocol, payload, body)
   }
 
   /** As AES-GCM has it (RFC 5647 section 7.2): all but the length is padded to whole blocks. */
-  #packet(payload: Uint8Array): Buffer {
-    const unpadded = 1 + payload.length
+  #packet(payload: Uint8Array, body: Uint8Array | undefined): Buffer {
+    const unpadded = 1 + payload.length + (body === undefined ? 0 : body.length)
     let padding = BLOCK_BYTES - (unpadded % BLOCK_BYTES)
     if (padding < MIN_PADDING_BYTES) padding += BLOCK_BYTES
     const packetBytes = unpadded + padding
@@ -62,7 +63,8 @@ export class PacketWriter {
     packet.writeUInt32BE(packetBytes, 0)
     packet[4] = padding
     packet.set(payload, HEAD_BYTES)
-    this.#buffers.pad(packet, HEAD_BYTES + payload.length, 4 + packetBytes)
+    if (body !== undefined) packet.set(body, HEAD_BYTES + payload.length)
+    this.#buffers.pad(packet, 4 + unpadded, 4 + packetBytes)
     return packet
   }
 

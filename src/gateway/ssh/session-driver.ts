@@ -173,7 +173,7 @@ export class SshSessionDriver {
   #handle(event: SshEvent): void {
     switch (event.type) {
       case 'send':
-        this.#send(event.to, event.payload)
+        this.#send(event.to, event.payload, event.body)
         return
       case 'command':
         return this.#judge(event.command)
@@ -217,10 +217,10 @@ export class SshSessionDriver {
     }
   }
 
-  #send(to: Side, payload: Buffer): void {
+  #send(to: Side, payload: Buffer, body: Buffer | undefined): void {
     const transport = to === 'downstream' ? this.#downstream : this.#upstream
     if (transport === undefined) return
-    transport.send(payload)
+    transport.send(payload, body)
     if (transport.isFull) this.#connection.full(to, true)
   }
 

@@ -87,11 +87,12 @@ export function protocolOf(connection: object): Ssh2Protocol {
 }
 
 /** Encrypts and sends one payload, behind a key exchange where one is under way. */
-export function sendPayload(protocol: Ssh2Protocol, payload: Uint8Array): void {
+export function sendPayload(protocol: Ssh2Protocol, payload: Uint8Array, body?: Uint8Array): void {
   const { write } = protocol._packetRW
   const start = write.allocStart
-  const packet = write.alloc(payload.length)
+  const packet = write.alloc(payload.length + (body?.length ?? 0))
   packet.set(payload, start)
+  if (body !== undefined) packet.set(body, start + payload.length)
   const finished = write.finalize(packet)
   if (protocol._kexinit === undefined) protocol._cipher.encrypt(finished)
   else (protocol._queue ??= []).push(finished)

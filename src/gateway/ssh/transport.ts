@@ -176,12 +176,17 @@ export class SshTransport {
     if (!this.socket.writableNeedDrain) this.#handler?.drained()
   }
 
-  /** Sends one message. Several of one turn leave in one write. */
-  send(payload: Uint8Array): void {
+  /**
+   * Sends one message. Several of one turn leave in one write.
+   *
+   * @param body the rest of the message, where it is in two pieces
+   */
+  send(payload: Uint8Array, body?: Uint8Array): void {
     if (this.#isClosed || !this.socket.writable) return
-    this.#bytesSinceKeys += payload.length
-    if (this.isExchangingKeys) this.#queuedBytes += payload.length
-    this.#writer.send(payload)
+    const bytes = payload.length + (body?.length ?? 0)
+    this.#bytesSinceKeys += bytes
+    if (this.isExchangingKeys) this.#queuedBytes += bytes
+    this.#writer.send(payload, body)
   }
 
   /** New keys, once so much was sent with the old ones. */

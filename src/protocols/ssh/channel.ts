@@ -132,7 +132,7 @@ export class Channel {
       maxHoldBackBytes: host.limits.maxHoldBackBytes,
       port: {
         record: (command, channel, bytes) => host.record(command, channel, bytes),
-        pass: (code, bytes, payload) => this.passToClient(code, bytes, payload),
+        pass: (code, bytes) => this.passToClient(code, bytes),
         flushLater: () => host.wakeLater(id, 'flush', flushMs),
         capReached: () => this.capReached(),
       },
@@ -141,8 +141,8 @@ export class Channel {
   }
 
   /** What the target said, as the client is to get it. */
-  protected passToClient(code: number, bytes: Buffer, payload: Buffer | undefined): void {
-    this.toDownstream.data(code, bytes, payload)
+  protected passToClient(code: number, bytes: Buffer): void {
+    this.toDownstream.data(code, bytes)
   }
 
   wake(purpose: WakePurpose): void {
@@ -161,23 +161,23 @@ export class Channel {
     this.running?.output.flush()
   }
 
-  data(from: Side, code: number, bytes: Buffer, payload: Buffer): void {
+  data(from: Side, code: number, bytes: Buffer): void {
     const flow = this.flowFrom(from)
     flow.arrived(bytes.length)
-    if (from === 'downstream') this.fromClient(code, bytes, payload)
-    else this.fromTarget(code, bytes, payload)
+    if (from === 'downstream') this.fromClient(code, bytes)
+    else this.fromTarget(code, bytes)
   }
 
-  protected fromClient(code: number, bytes: Buffer, payload: Buffer): void {
+  protected fromClient(code: number, bytes: Buffer): void {
     // Clients have no extended data to send (RFC 4254 section 5.2): it goes nowhere.
-    if (code === 0) this.toUpstream.data(0, bytes, payload)
+    if (code === 0) this.toUpstream.data(0, bytes)
     else this.toUpstream.grant()
   }
 
-  protected fromTarget(code: number, bytes: Buffer, payload: Buffer): void {
+  protected fromTarget(code: number, bytes: Buffer): void {
     const output = this.running?.output
     if (output === undefined || code > 1) this.toDownstream.grant()
-    else output.write(code, bytes, payload)
+    else output.write(code, bytes)
   }
 
   eof(from: Side): void {

@@ -3,8 +3,8 @@ import type { Flow } from './flow.js'
 import { STDERR } from './message-types.js'
 
 export interface CommandOutputPort {
-  /** Where it goes. `payload` is the whole message it came in, given away, where it may leave as it is. */
-  pass(code: number, bytes: Buffer, payload: Buffer | undefined): void
+  /** Where it goes. The bytes are lent. */
+  pass(code: number, bytes: Buffer): void
   /** Masked output, for the record. */
   record(commandId: number, channel: string, bytes: Uint8Array): void
   /** Something is held back: call {@link CommandOutput.flush} after a while. */
@@ -43,12 +43,11 @@ export class CommandOutput {
     this.#isRecorded = recordLevel === 'full'
   }
 
-  /** @param payload the whole message it came in, given away, where it may leave as it is */
-  write(code: number, bytes: Buffer, payload?: Buffer): void {
+  write(code: number, bytes: Buffer): void {
     if (this.#isCapped) return
     const masker = code === 0 ? this.#stdout : this.#stderr
     if (masker === undefined) {
-      this.#emit(code, bytes, payload)
+      this.#emit(code, bytes)
       return
     }
     this.#emit(code, asBuffer(masker.push(bytes)))
@@ -78,14 +77,14 @@ export class CommandOutput {
     flow.heldBackBytes = (this.#stdout?.heldBackBytes ?? 0) + (this.#stderr?.heldBackBytes ?? 0)
   }
 
-  #emit(code: number, bytes: Buffer, payload?: Buffer): void {
+  #emit(code: number, bytes: Buffer): void {
     const { commandId, port } = this.#options
     const room = this.#maxBytes - this.bytes
     const isOver = bytes.length > room
     const passed = isOver ? bytes.subarray(0, room) : bytes
     this.bytes += passed.length
     if (this.#isRecorded && passed.length > 0) port.record(commandId, code === 0 ? 'stdout' : 'stderr', passed)
-    port.pass(code, passed, isOver ? undefined : payload)
+    port.pass(code, passed)
     if (isOver && !this.#isCapped) {
       this.#isCapped = true
       port.capReached()

@@ -16,7 +16,7 @@ import {
   channelMessage,
   channelOpen,
   channelRequest,
-  dataMessage,
+  dataHead,
   decodeMessage,
   globalRequest,
   openConfirmation,
@@ -59,6 +59,10 @@ function read(payload: Buffer): Said {
   return decodeMessage(payload, 'internal')
 }
 
+function dataMessage(recipient: number, code: number, bytes: Buffer): Buffer {
+  return Buffer.concat([dataHead(recipient, code, bytes.length), bytes])
+}
+
 /** A connection with both of its sides in the test's hands. */
 class World {
   readonly connection: SshConnection
@@ -73,7 +77,7 @@ class World {
 
   drain(): this {
     for (let event = this.connection.next(); event !== undefined; event = this.connection.next()) {
-      if (event.type === 'send') this.said[event.to].push(read(event.payload))
+      if (event.type === 'send') this.said[event.to].push(read(Buffer.concat([event.payload, event.body ?? EMPTY])))
       else if (event.type === 'command') this.commands.push(event.command)
       else this.events.push(event)
     }

@@ -102,7 +102,7 @@ export class SshConnection implements ChannelHost {
         this.#break(new SallyportError('limit_exceeded', 'the client sent too much before its target was reached'))
         return
       }
-      this.#early.push(payload)
+      this.#early.push(Buffer.from(payload))
       return
     }
     try {
@@ -210,8 +210,9 @@ export class SshConnection implements ChannelHost {
 
   // What channels call
 
-  send(to: Side, payload: Buffer): void {
-    if (!this.#isClosed) this.#events.push({ type: 'send', to, payload })
+  send(to: Side, payload: Buffer, body?: Buffer): void {
+    if (this.#isClosed) return
+    this.#events.push(body === undefined ? { type: 'send', to, payload } : { type: 'send', to, payload, body })
   }
 
   isFull(side: Side): boolean {
@@ -279,7 +280,7 @@ export class SshConnection implements ChannelHost {
     const code = from === 'downstream' ? 'protocol_violation' : 'upstream_protocol_violation'
     const data = this.#data
     if (readData(payload, code, data)) {
-      this.#channel(from, data.recipient).data(from, data.code, data.bytes, payload)
+      this.#channel(from, data.recipient).data(from, data.code, data.bytes)
       return
     }
     const message = decodeMessage(payload, code)

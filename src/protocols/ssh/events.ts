@@ -17,8 +17,11 @@ export type WakePurpose = 'flush' | 'escalate' | 'disconnect'
 
 /** What a connection asks its driver to do, in this order. */
 export type SshEvent =
-  /** One message of the connection protocol. The bytes may be a view of what was received: send or copy them at once. */
-  | { readonly type: 'send'; readonly to: Side; readonly payload: Buffer }
+  /**
+   * One message of the connection protocol. Of channel data, `payload` is the head and `body` what follows it, which may be a view
+   * of what was received: send or copy it at once.
+   */
+  | { readonly type: 'send'; readonly to: Side; readonly payload: Buffer; readonly body?: Buffer }
   /** Judge it, then call `permit` or `refuse`. */
   | { readonly type: 'command'; readonly command: Command }
   | { readonly type: 'answer'; readonly commandId: number; readonly answer: CommandAnswer }

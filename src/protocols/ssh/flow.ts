@@ -1,6 +1,6 @@
 import { Fifo, otherSide, SallyportError, type Side } from '../../core/index.js'
 import { SSH_MESSAGE } from './message-types.js'
-import { channelMessage, channelRequest, dataMessage, windowAdjust } from './messages.js'
+import { channelMessage, channelRequest, dataHead, windowAdjust } from './messages.js'
 import { MAX_PACKET_BYTES } from './options.js'
 
 /** What may wait here for a receiver's window. */
@@ -13,7 +13,8 @@ export type FlowItem =
   | { readonly type: 'close' }
 
 export interface FlowPort {
-  send(to: Side, payload: Buffer): void
+  /** @param body of channel data: what follows `payload`, lent until the port has been emptied */
+  send(to: Side, payload: Buffer, body?: Buffer): void
   /** The side's transport has more to send than it can: it should be given nothing to ask for more. */
   isFull(side: Side): boolean
 }
@@ -114,10 +115,9 @@ export class Flow {
   /**
    * Passes data on as far as there is room, and keeps a copy of the rest.
    *
-   * @param bytes lent for the time of the call
-   * @param payload the whole message it came in, when it may leave as it is but for the recipient
+   * @param bytes lent
    */
-  data(code: number, bytes: Buffer, payload?: Buffer): void {
+  data(code: number, bytes: Buffer): void {
     if (bytes.length === 0 || this.isDiscarding || this.isCloseSent) {
       this.grant()
       return
@@ -125,13 +125,6 @@ export class Flow {
     const recipient = this.#recipient
     let rest = bytes
     if (this.#items.length === 0 && !this.isBlocked && recipient !== undefined) {
-      if (payload !== undefined && bytes.length <= this.#sendWindow && bytes.length <= this.#maxPacketBytes) {
-        payload.writeUInt32BE(recipient, 1)
-        this.#sendWindow -= bytes.length
-        this.#port.send(this.to, payload)
-        this.grant()
-        return
-      }
       rest = this.#sendPieces(recipient, code, bytes)
     }
     if (rest.length > 0) {
@@ -220,7 +213,7 @@ export class Flow {
     while (at < bytes.length) {
       const count = Math.min(bytes.length - at, this.#sendWindow, this.#maxPacketBytes)
       if (count === 0) break
-      this.#port.send(this.to, dataMessage(recipient, code, bytes.subarray(at, at + count)))
+      this.#port.send(this.to, dataHead(recipient, code, count), bytes.subarray(at, at + count))
       this.#sendWindow -= count
       at += count
     }

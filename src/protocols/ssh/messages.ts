@@ -174,16 +174,19 @@ export function channelMessage(number: number, recipient: number): Buffer {
   return message
 }
 
-/** @param code 0 for plain data */
-export function dataMessage(recipient: number, code: number, bytes: Uint8Array): Buffer {
-  const start = code === 0 ? 9 : 13
-  const message = Buffer.allocUnsafe(start + bytes.length)
-  message[0] = code === 0 ? SSH_MESSAGE.CHANNEL_DATA : SSH_MESSAGE.CHANNEL_EXTENDED_DATA
-  message.writeUInt32BE(recipient, 1)
-  if (code !== 0) message.writeUInt32BE(code, 5)
-  message.writeUInt32BE(bytes.length, start - 4)
-  message.set(bytes, start)
-  return message
+/**
+ * What stands before the bytes of CHANNEL_DATA and CHANNEL_EXTENDED_DATA.
+ *
+ * @param code 0 for plain data
+ */
+export function dataHead(recipient: number, code: number, bytes: number): Buffer {
+  const length = code === 0 ? 9 : 13
+  const head = Buffer.allocUnsafe(length)
+  head[0] = code === 0 ? SSH_MESSAGE.CHANNEL_DATA : SSH_MESSAGE.CHANNEL_EXTENDED_DATA
+  head.writeUInt32BE(recipient, 1)
+  if (code !== 0) head.writeUInt32BE(code, 5)
+  head.writeUInt32BE(bytes, length - 4)
+  return head
 }
 
 export function windowAdjust(recipient: number, bytes: number): Buffer {

@@ -602,7 +602,7 @@ export class SessionChannel extends Channel {
 
   // Data
 
-  protected override fromClient(code: number, bytes: Buffer, payload: Buffer): void {
+  protected override fromClient(code: number, bytes: Buffer): void {
     const judging = this.#judging
     if (judging?.isStart === true && this.#hasTerminal && bytes.includes(INTERRUPT)) {
       this.host.withdraw(judging.commandId)
@@ -613,7 +613,7 @@ export class SessionChannel extends Channel {
     }
     if (this.#app === undefined || this.#stage !== 'started') {
       this.#hints?.input(bytes)
-      this.toUpstream.data(0, bytes, payload)
+      this.toUpstream.data(0, bytes)
       return
     }
     this.#app.fromClient(bytes)
@@ -625,9 +625,9 @@ export class SessionChannel extends Channel {
     else this.#app.fromClient(bytes)
   }
 
-  protected override fromTarget(code: number, bytes: Buffer, payload: Buffer): void {
+  protected override fromTarget(code: number, bytes: Buffer): void {
     if (this.#app === undefined || code !== 0) {
-      super.fromTarget(code, bytes, payload)
+      super.fromTarget(code, bytes)
       return
     }
     if (this.#app instanceof FileApp) this.#app.fromTarget(bytes)
@@ -635,7 +635,7 @@ export class SessionChannel extends Channel {
     this.toDownstream.grant()
   }
 
-  protected override passToClient(code: number, bytes: Buffer, payload: Buffer | undefined): void {
+  protected override passToClient(code: number, bytes: Buffer): void {
     if (this.#app !== undefined && code === 0) {
       this.#app.fromTarget(bytes)
       return
@@ -643,7 +643,7 @@ export class SessionChannel extends Channel {
     if (this.#hints !== undefined && this.running !== undefined) {
       for (const hint of this.#hints.output(Buffer.from(bytes))) this.host.detected(this.running.id, hint)
     }
-    super.passToClient(code, bytes, payload)
+    super.passToClient(code, bytes)
   }
 
   override eof(from: Side): void {
