@@ -11,7 +11,9 @@ import type * as core from 'sallyport/core'
 import type * as credentialsModule from 'sallyport/credentials'
 import type * as enforcement from 'sallyport/enforcement'
 import type * as gatewayModule from 'sallyport/gateway'
+import type * as sshGateway from 'sallyport/gateway/ssh'
 import type * as identityModule from 'sallyport/identity'
+import type * as sshIdentityModule from 'sallyport/identity/ssh'
 import type * as maskingModule from 'sallyport/masking'
 import type * as recording from 'sallyport/recording'
 import type * as root from 'sallyport'
@@ -43,6 +45,7 @@ declare global {
   const connect: () => nodeStream.Duplex
   const createEnforcer: typeof enforcement.createEnforcer
   const createMasking: typeof maskingModule.createMasking
+  const createSshGateway: typeof sshGateway.createSshGateway
   const createToken: typeof identityModule.createToken
   const credentials: core.UpstreamCredentials & credentialsModule.CredentialProvider
   const databasePassword: string
@@ -60,6 +63,7 @@ declare global {
   const guardedStream: typeof streams.guardedStream
   const identity: identityModule.Identity
   const key: Uint8Array
+  const hostKeys: readonly core.Secret<string>[]
   const id: string
   const lookUp: (user: string, password: string) => Promise<{ id: string; groups: string[] } | undefined>
   const makeScramVerifier: typeof root.makeScramVerifier
@@ -73,7 +77,9 @@ declare global {
   const resource: core.Resource
   const resultColumns: readonly core.ResultColumn[]
   const scan: typeof maskingModule.scan
+  const session: enforcement.Session
   const sessionId: string
+  const sshIdentity: sshIdentityModule.SshIdentity
   const start: number
   const staticUsers: typeof root.staticUsers
   const store: gatewayModule.FileRecordStore
@@ -83,6 +89,7 @@ declare global {
   const text: string
   const tokens: typeof root.tokens
   const verdict: recording.RecordedVerdict
+  const web1: sshGateway.SshResourceOptions
 }
 `
 
