@@ -59,6 +59,18 @@ describe('what hides in a line', () => {
     expect(analyzer.analyze(text).hazards).toContain('unseen-code')
   })
 
+  it.each([
+    ['scp -t /etc', 'write', '/etc'],
+    ['nice scp -t /etc', 'write', '/etc'],
+    ['scp -r -f /etc', 'read', '/etc'],
+    ['rsync --server -logDtpre.iLsfxC . /etc', 'write', '/etc'],
+    ['rsync --server --sender -logDtpre.iLsfxC . /etc', 'read', '/etc'],
+  ] as const)('is said of the far end of a transfer, with all below it: %s', (text, mode, path) => {
+    const { files, certainty } = analyzer.analyze(text)
+    expect(certainty).toBe('exact')
+    expect(files).toMatchObject([{ path, modes: expect.arrayContaining([mode]), isRecursive: true }])
+  })
+
   it.each(DIFFERENT)('is never exact: %s', (text) => {
     expect(analyzer.analyze(text).certainty).not.toBe('exact')
   })

@@ -531,6 +531,14 @@ it('tells who runs something why the session ends', () => {
   expect(world.events).toContainEqual(expect.objectContaining({ type: 'answer' }))
 })
 
+it('SSH-2 lets nobody transfer files through a terminal, which would change what was judged', () => {
+  const world = new World().session().from('downstream', pty()).permit(1)
+  world.from('downstream', request('subsystem', new SshWriter().text('sftp').take()))
+  expect(world.commands).toHaveLength(1)
+  expect(types(world.take('downstream'))).toContain('close')
+  expect(types(world.take('upstream'))).toEqual(['close'])
+})
+
 it('has a guarded shell run without echo, and each line of it judged', () => {
   const world = new World().session().from('downstream', pty(), request('shell')).permit(1).permit(2)
   const said = world.take('upstream')

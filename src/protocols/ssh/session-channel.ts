@@ -7,6 +7,7 @@ import {
   type Obligations,
   printableText,
   SallyportError,
+  type ShellFacts,
   type Side,
   type TerminalSize,
   type TextMasker,
@@ -17,7 +18,7 @@ import { type ChannelHost, COMPLETED, FAILED, INTERRUPTED, NOT_PERMITTED, UNSUPP
 import { CommandOutput } from './command-output.js'
 import type { WakePurpose } from './events.js'
 import { FileApp } from './file-app.js'
-import { fileProgram, type FileProgram } from './file-program.js'
+import { fileProgram, type FileProgram, hidesFileProgram } from './file-program.js'
 import { GuardedApp } from './guarded-app.js'
 import { type CommandHints, createCommandHints } from './line/index.js'
 import { STDERR } from './message-types.js'
@@ -46,6 +47,8 @@ import {
 const PROTOCOL = 'ssh'
 const CONTROL = /[\x00-\x1f\x7f]/
 const INTERRUPT = 0x03 // Ctrl-C, where no program has changed it
+
+const UNREADABLE: Denial = { reason: 'unparsed', message: 'the command is not one that can be read' }
 
 interface WaitingRequest {
   readonly name: string
@@ -308,8 +311,9 @@ export class SessionChannel extends Channel {
     // One per channel (RFC 4254 section 6.5).
     if (this.#stage !== 'preparing' || this.#startSlot !== undefined) return this.#outOfOrder(request)
     this.#startSlot = request.slot
-    if (start === undefined) {
-      const denial: Denial = { reason: 'unparsed', message: 'the command is not one that can be read' }
+    const problem = this.#startProblem(start)
+    if (start === undefined || problem !== undefined) {
+      const denial = problem ?? UNREADABLE
       this.host.refused(name, denial)
       this.#refuseStart(denial)
       return
@@ -332,6 +336,13 @@ export class SessionChannel extends Channel {
       },
     })
     this.#judging = { commandId, isStart: true }
+  }
+
+  #startProblem(start: Start | undefined): Denial | undefined {
+    // A terminal changes, adds and drops bytes: the target would read other packets than were judged.
+    if (start?.files !== undefined && this.#hasTerminal)
+      return { reason: 'unsupported', message: 'files are not transferred through a terminal' }
+    return undefined
   }
 
   #readStart({ name, data }: WaitingRequest): Start | undefined {
@@ -370,7 +381,9 @@ export class SessionChannel extends Channel {
   }
 
   #shellStart(text: string): Start {
-    const facts = this.host.shellAnalyzer.analyze(text)
+    const known = this.host.shellAnalyzer.analyze(text)
+    const files = fileProgram(text, known)
+    const facts = files === undefined && hidesFileProgram(known) ? unwatched(known) : known
     const environment = [...this.#environment]
     const hasTerminal = this.#hasTerminal
     const command = (base: CommandBase): Command => ({
@@ -382,7 +395,7 @@ export class SessionChannel extends Channel {
       environment,
       hasTerminal,
     })
-    return { name: 'exec', data: sshString(text), command, files: fileProgram(facts) }
+    return { name: 'exec', data: sshString(text), command, files }
   }
 
   /** What is asked for is an argument, and no more. */
@@ -723,6 +736,12 @@ export class SessionChannel extends Channel {
     this.#replies.failAll()
     super.abandon()
   }
+}
+
+/** Fails closed: what is done with files by it cannot be judged, so that its line says nothing. */
+function unwatched(facts: ShellFacts): ShellFacts {
+  const hazards = facts.hazards.includes('unseen-code') ? facts.hazards : [...facts.hazards, 'unseen-code' as const]
+  return { ...facts, certainty: 'unparsed', problem: 'a file server that is not alone in its line', hazards }
 }
 
 function malformed(name: string): SallyportError {

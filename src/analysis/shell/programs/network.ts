@@ -282,8 +282,13 @@ export const NETWORK: ProgramTable = {
   ssh: program({ style: 'posix', options: SSH_OPTIONS, inspect: ssh }),
   ...programs('autossh mosh', program({ style: 'posix', options: `${SSH_OPTIONS} M= ssh=@script`, inspect: ssh })),
   scp: program({
-    options: '3 4 6 A B C O R T p q r v D= c= F=@read i=@read J= l= o= P= S=@script X=',
-    inspect: (call, report) => copiesRemotely(call, report, call.has('r')),
+    options: '3 4 6 A B C O R T d f p q r t v D= c= F=@read i=@read J= l= o= P= S=@script X=',
+    inspect: (call, report) => {
+      // The far end of another's: its paths are here.
+      if (call.has('t')) for (const path of call.operands) report.file(path, ['write', 'create', 'metadata'], true)
+      else if (call.has('f')) for (const path of call.operands) report.file(path, ['read'], call.has('r'))
+      else copiesRemotely(call, report, call.has('r'))
+    },
   }),
   sftp: program({
     options: '4 6 A a C f N p q r v B= b=@read c= D= F=@read i=@read J= l= o= P= R= S=@script s=',
@@ -295,8 +300,19 @@ export const NETWORK: ProgramTable = {
   }),
   rsync: program({
     options:
-      'archive|a verbose|v quiet|q recursive|r links|l perms|p times|t group|g owner|o D devices specials compress|z human-readable|h progress partial P delete delete-after delete-before delete-during delete-excluded del force dry-run|n itemize-changes|i stats exclude= exclude-from=@read include= include-from=@read filter|f= files-from=@read rsh|e=@script rsync-path=@script checksum|c update|u inplace append whole-file|W hard-links|H acls|A xattrs|X executability|E chmod= chown= numeric-ids existing ignore-existing remove-source-files max-size= min-size= bwlimit= timeout= contimeout= port= password-file=@read log-file=@write temp-dir|T= backup|b backup-dir=@write suffix= link-dest=@read compare-dest=@read copy-dest=@read relative|R mkpath one-file-system|x sparse|S copy-links|L safe-links out-format= info= no-owner no-group no-perms omit-dir-times|O fuzzy|y daemon server sender config=@read',
+      'archive|a verbose|v quiet|q recursive|r links|l perms|p times|t group|g owner|o D devices specials compress|z human-readable|h progress partial P delete delete-after delete-before delete-during delete-excluded del force dry-run|n itemize-changes|i stats exclude= exclude-from=@read include= include-from=@read filter|f= files-from=@read rsh|e= rsync-path=@script checksum|c update|u inplace append whole-file|W hard-links|H acls|A xattrs|X executability|E chmod= chown= numeric-ids existing ignore-existing remove-source-files max-size= min-size= bwlimit= timeout= contimeout= port= password-file=@read log-file=@write temp-dir|T= backup|b backup-dir=@write suffix= link-dest=@read compare-dest=@read copy-dest=@read relative|R mkpath one-file-system|x sparse|S copy-links|L safe-links out-format= info= no-owner no-group no-perms omit-dir-times|O fuzzy|y daemon server sender config=@read',
     inspect: (call, report) => {
+      if (call.has('server')) {
+        // The far end of another's: a dot, then what it sends or where it writes. There `e` is what it can do.
+        for (const path of call.operands.slice(1)) {
+          if (call.has('sender')) report.file(path, ['read'], true)
+          else report.file(path, ['write', 'create', 'metadata', ...(deletes(call) ? (['delete'] as const) : [])], true)
+        }
+        if (call.has('remove-source-files')) for (const path of call.operands) report.file(path, ['delete'], true)
+        return
+      }
+      const shell = call.value('rsh')
+      if (shell !== undefined) report.script(shell, 'rsh', { keepsCaller: true })
       copiesRemotely(call, report, true)
       const last = call.operands.at(-1)
       if (deletes(call) && last !== undefined && remotePath(last) === undefined) report.file(last, ['delete'], true)
