@@ -6,9 +6,9 @@ import { system } from '../../../src/gateway/index.js'
 import { createSshIdentity, authorizedKeys, sshTrust } from '../../../src/identity/ssh/index.js'
 import type { Rule } from '../../../src/policy/index.js'
 import { MemoryRecordStore } from '../../../src/recording/index.js'
-import { pinnedHostKeys } from '../../../src/credentials/ssh/index.js'
-import { freePort, makeKey, runKeygen, startSshd, type SshdServer } from '../../support/sshd.js'
+import { freePort, startSshd, type SshdServer } from '../../support/sshd.js'
 import { ALICE, ALLOW_ALL, finished, startSshGateway, type TestSshGateway } from '../../support/ssh-gateway.js'
+import { until } from '../../support/until.js'
 
 const RULES: Rule[] = [
   { id: 'most', effect: 'allow', evenIfUnparsed: true },
@@ -35,14 +35,6 @@ afterAll(async () => {
   await gateway?.stop()
   await server?.stop()
 })
-
-async function until(check: () => boolean): Promise<void> {
-  for (const end = Date.now() + 10_000; Date.now() < end; ) {
-    if (check()) return
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
-  throw new Error('it did not happen in time')
-}
 
 describe('commands', () => {
   it('that are denied say why on stderr and end with status 126, and the connection lives on', async () => {
@@ -146,7 +138,7 @@ describe('guarded shells', () => {
     })
     const code = new Promise((resolve) => child.once('close', resolve))
     const shows = (text: string) => until(() => shown.includes(text))
-    await shows('$ ')
+    await until(() => shown.length > 10)
     child.stdin.write('echo $((40 + 2)) is the answer\r')
     await shows('42 is the answer')
     child.stdin.write('rm -rf /tmp/nothing\r')
@@ -204,38 +196,6 @@ describe('recorded shells', () => {
 })
 
 describe('log-in', () => {
-  it('takes certificates of a trusted authority, with their limits, and no others', async () => {
-    const at = (name: string) => join(gateway.folder, name)
-    makeKey(at('ca'), 'ed25519')
-    makeKey(at('other-ca'), 'ed25519')
-    makeKey(at('user'), 'ed25519')
-    const trust = sshTrust({
-      authorities: [
-        {
-          key: readFileSync(at('ca.pub'), 'utf8'),
-        },
-      ],
-    })
-    const certified = await startSshGateway({
-      server,
-      rules: [ALLOW_ALL],
-      identity: createSshIdentity({ trust: () => trust, clock: system.clock }),
-    })
-    const login = async (ca: string, ...more: string[]) => {
-      runKeygen('-q', '-s', at(ca), '-I', 'id', '-n', 'alice', ...more, at('user.pub'))
-      return certified.ssh(['echo in'], {
-        options: ['-o', `CertificateFile=${at('user-cert.pub')}`, '-i', at('user')],
-      })
-    }
-    expect(await login('ca')).toMatchObject({ stdout: 'in\n', code: 0 })
-    expect((await login('other-ca')).code).toBe(255)
-    expect((await login('ca', '-V', '20200101:20210101')).code).toBe(255)
-    expect(await login('ca', '-O', 'force-command=echo forced $SSH_ORIGINAL_COMMAND')).toMatchObject({
-      stdout: 'forced echo in\n',
-    })
-    await certified.stop()
-  })
-
   it('names targets, and says where there is none or it cannot be reached', async () => {
     const options = ['-o', 'LogLevel=INFO', '-i', gateway.keyFile]
     const nowhere = await gateway.ssh(['true'], { login: 'alice+nowhere', options })
@@ -246,17 +206,6 @@ describe('log-in', () => {
     expect(code).toBe(255)
     expect(stderr).toContain('the target cannot be reached')
     await down.stop()
-  })
-
-  it('sends no secret to a target with another host key, and says so', async () => {
-    makeKey(join(gateway.folder, 'unexpected'), 'ed25519')
-    const wrong = await startSshGateway({
-      server,
-      hostKeys: pinnedHostKeys([readFileSync(join(gateway.folder, 'unexpected.pub'), 'utf8').trim()]),
-    })
-    const { code, stdout } = await wrong.ssh(['echo in'])
-    expect({ code, stdout }).toEqual({ code: 255, stdout: '' })
-    await wrong.stop()
   })
 
   it('lets nobody in by a key that only holds a line with other limits', async () => {

@@ -190,7 +190,9 @@ describe('masked output', () => {
     await gateway.gateway.drain(500)
     const recorded = (await verifiedRecordings(gateway.memory)).flat().filter(({ type }) => type === 'output')
     expect(recorded.length).toBeGreaterThan(0)
-    const said = recorded.map(({ utf8, base64 }) => utf8 ?? Buffer.from(String(base64), 'base64').toString()).join('')
+    const said = recorded
+      .map(({ utf8, base64 }) => (typeof utf8 === 'string' ? utf8 : Buffer.from(String(base64), 'base64').toString()))
+      .join('')
     expect(said.length).toBeGreaterThanOrEqual(guarded.stdout.length)
     expect(digits(said)).not.toContain(CARD)
   })
@@ -279,7 +281,7 @@ describe('ends of channels', () => {
       channel(server.port, server.user, server.privateKey, command),
       channel(gateway.port, 'alice+web', readFileSync(gateway.keyFile, 'utf8'), command),
     ])
-    await Promise.all(opened.map(act))
+    await Promise.all(opened.map(async (each) => act(each)))
     await Promise.all(opened.map(({ closed }) => closed))
     const [direct, guarded] = opened
     // The order of an end and an exit status is nobody's promise: both come, and before the close.
