@@ -383,7 +383,7 @@ export class SessionChannel extends Channel {
   #shellStart(text: string): Start {
     const known = this.host.shellAnalyzer.analyze(text)
     const files = fileProgram(text, known)
-    const facts = files === undefined && hidesFileProgram(known) ? unwatched(known) : known
+    const facts = files !== undefined ? watched(known) : hidesFileProgram(known) ? unwatched(known) : known
     const environment = [...this.#environment]
     const hasTerminal = this.#hasTerminal
     const command = (base: CommandBase): Command => ({
@@ -736,6 +736,11 @@ export class SessionChannel extends Channel {
     this.#replies.failAll()
     super.abandon()
   }
+}
+
+/** What it touches below its paths is judged file by file. */
+function watched(facts: ShellFacts): ShellFacts {
+  return { ...facts, files: facts.files.map((file) => ({ ...file, isRecursive: false })) }
 }
 
 /** Fails closed: what is done with files by it cannot be judged, so that its line says nothing. */
