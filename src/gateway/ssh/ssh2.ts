@@ -20,6 +20,13 @@ export interface NegotiatedAlgorithms {
   readonly sc: { readonly cipher: string; readonly mac: string }
 }
 
+/** What of ssh2's decryption is touched. */
+export interface Ssh2Decipher {
+  _onPayload: (payload: Buffer) => unknown
+  /** A packet that is not complete, where there is one. */
+  _packet?: Uint8Array | null
+}
+
 /** What of ssh2's protocol object is touched. */
 export interface Ssh2Protocol {
   /** The other side's first line has been read. */
@@ -29,7 +36,7 @@ export interface Ssh2Protocol {
   /** Both sides have announced strict key exchange; undefined before the other's announcement. */
   readonly _strictMode: boolean | undefined
   /** Undefined before the first line; takes what of a key exchange comes in. */
-  readonly _decipher: { _onPayload: (payload: Buffer) => unknown } | undefined
+  readonly _decipher: Ssh2Decipher | undefined
   /** Takes every decrypted payload once keys are exchanged. Read when new keys are taken into use. */
   _onPayload: (payload: Buffer) => unknown
   /** Told of every packet. */
@@ -104,6 +111,17 @@ export function sendPayload(protocol: Ssh2Protocol, payload: Uint8Array, body?: 
  */
 export function encryptsInPlace(cipher: Ssh2Protocol['_cipher']): boolean {
   return cipher.constructor.name === 'AESGCMCipherBinding'
+}
+
+/** Whether this is ssh2's own AES-GCM for what comes in, which decrypts a packet where it finds it. */
+export function decryptsInPlace(decipher: Ssh2Decipher | undefined): boolean {
+  return decipher?.constructor.name === 'AESGCMDecipherBinding'
+}
+
+/** Has ssh2 keep a copy of a packet of which only the tag is missing: until that comes it keeps a view. */
+export function keepUnfinishedPacket(decipher: Ssh2Decipher | undefined, lent: Buffer): void {
+  const packet = decipher?._packet
+  if (decipher !== undefined && packet?.buffer === lent.buffer) decipher._packet = Buffer.from(packet)
 }
 
 /** What ssh2's server was given this connection on. */

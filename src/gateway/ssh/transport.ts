@@ -1,7 +1,13 @@
 import { SallyportError, type Side } from '../../core/index.js'
 import type { PacketBuffers } from './packet-buffers.js'
 import { PacketWriter } from './packet-writer.js'
-import type { NegotiatedAlgorithms, Ssh2Protocol, SshSocket } from './ssh2.js'
+import {
+  decryptsInPlace,
+  keepUnfinishedPacket,
+  type NegotiatedAlgorithms,
+  type Ssh2Protocol,
+  type SshSocket,
+} from './ssh2.js'
 
 const FIRST_OF_CONNECTION_PROTOCOL = 80
 /** Below: requests of the connection, which are mostly signs of life. */
@@ -163,6 +169,16 @@ export class SshTransport {
   /** What waits for the socket, and for the end of a key exchange. */
   get unsentBytes(): number {
     return this.socket.writableLength + this.#queuedBytes
+  }
+
+  /** Nothing that comes in is kept, once {@link SshTransport.returnLent} was called. */
+  get canLend(): boolean {
+    return !this.isExchangingKeys && decryptsInPlace(this.#protocol._decipher)
+  }
+
+  /** The memory of a chunk is about to be used again. */
+  returnLent(chunk: Buffer): void {
+    keepUnfinishedPacket(this.#protocol._decipher, chunk)
   }
 
   /** Until it is over, the other side of the transport may have nothing but its keys to send. */

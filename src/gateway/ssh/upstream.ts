@@ -70,13 +70,18 @@ export class Upstream {
    */
   #read(bytes: Buffer): void {
     const socket = this.#socket
-    const isLent =
+    const transport = this.#transport
+    if (
       this.#isReady &&
-      this.#transport?.isExchangingKeys === false &&
+      transport?.canLend === true &&
       socket.readableFlowing === true &&
       socket.readableLength === 0
-    if (isLent) socket.emit('data', bytes)
-    else socket.push(Buffer.from(bytes))
+    ) {
+      socket.emit('data', bytes)
+      transport.returnLent(bytes)
+    } else {
+      socket.push(Buffer.from(bytes))
+    }
   }
 
   #login(timeoutMs: number): void {

@@ -1,0 +1,54 @@
+import { type AddressInfo, connect, createServer, type Server } from 'node:net'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { startSshd, type SshdServer } from '../../support/sshd.js'
+import { startSshGateway, type TestSshGateway } from '../../support/ssh-gateway.js'
+
+/** Less than what authenticates a packet. */
+const CUT_BYTES = 8
+
+let server: SshdServer
+let network: Server
+let gateway: TestSshGateway
+
+beforeAll(async () => {
+  server = await startSshd()
+  // Whatever the target sends, the end of it comes by itself.
+  network = createServer((downstream) => {
+    const upstream = connect({ host: server.host, port: server.port, noDelay: true })
+    downstream.setNoDelay(true).pipe(upstream)
+    let last = Promise.resolve()
+    upstream.on('data', (chunk: Buffer) => {
+      last = last.then(async () => {
+        downstream.write(chunk.subarray(0, -CUT_BYTES))
+        await new Promise((resolve) => setTimeout(resolve, 2))
+        downstream.write(chunk.subarray(-CUT_BYTES))
+      })
+    })
+    upstream.on('end', () => void last.then(() => downstream.end()))
+    for (const socket of [downstream, upstream]) socket.on('error', () => socket.destroy())
+  })
+  await new Promise<void>((resolve) => network.listen(0, '127.0.0.1', resolve))
+  gateway = await startSshGateway({ server: { ...server, port: (network.address() as AddressInfo).port } })
+})
+
+afterAll(async () => {
+  await gateway?.stop()
+  network?.close()
+  await server?.stop()
+})
+
+describe('what a target sends', () => {
+  it('arrives whole, though packets come without their ends, on several connections at once', async () => {
+    const script = 'for i in $(seq 1 100); do echo line $i of some length; done'
+    const expected = Array.from({ length: 100 }, (_, index) => `line ${index + 1} of some length\n`).join('')
+    const results = await Promise.all(Array.from({ length: 4 }, () => gateway.ssh([script])))
+    for (const { code, stdout } of results) expect({ code, stdout }).toEqual({ code: 0, stdout: expected })
+  })
+
+  it('arrives whole while keys are exchanged anew', async () => {
+    const options = ['-o', 'RekeyLimit=64K']
+    const { code, stdout } = await gateway.ssh(['seq 1 60000'], { options })
+    expect(code).toBe(0)
+    expect(stdout).toBe(Array.from({ length: 60_000 }, (_, index) => `${index + 1}\n`).join(''))
+  })
+})
