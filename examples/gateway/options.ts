@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import type { TargetKind } from './ssh/target.js'
+import type { TargetKind } from './ssh/types.js'
 
 export const USAGE = `Usage: npm start -- [options]
 

@@ -9,7 +9,7 @@ import ssh2, {
   type ServerChannel,
   type Session,
 } from 'ssh2'
-import type { DemoTarget, PreparedTarget } from './target.js'
+import type { DemoTarget, PreparedTarget } from './types.js'
 
 const SFTP_SERVER = '/usr/lib/openssh/sftp-server'
 /** Gives a program a terminal; every Debian has it. */

@@ -5,7 +5,7 @@ import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import type { Account } from './account.js'
 import { writePrivate } from './keys.js'
-import type { DemoTarget, PreparedTarget } from './target.js'
+import type { DemoTarget, PreparedTarget } from './types.js'
 
 const SFTP_SERVERS = ['/usr/lib/openssh/sftp-server', '/usr/libexec/openssh/sftp-server', '/usr/libexec/sftp-server']
 const SETPRIV = '/usr/bin/setpriv'

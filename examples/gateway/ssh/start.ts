@@ -8,7 +8,8 @@ import { system } from '../../../src/gateway/index.js'
 import { createSshGateway, type SshGateway } from '../../../src/gateway/ssh/index.js'
 import { authorizedKeys, createSshIdentity, sshTrust } from '../../../src/identity/ssh/index.js'
 import { makeDemoKey, writePrivate } from './keys.js'
-import { type DemoTarget, startDemoTarget, type TargetKind } from './target.js'
+import { startDemoTarget } from './target.js'
+import type { DemoTarget, TargetKind } from './types.js'
 
 export interface SshDemoOptions {
   readonly enforcer: Enforcer
