@@ -316,7 +316,7 @@ export class SshGatewayConnection {
     const driver = this.#driver
     if (driver === undefined || driver.isClosed) return
     const { idleTimeoutMs, maxSessionMs } = this.#options.limits
-    if (driver.receivedBytes !== this.#seenBytes || !driver.isIdle) {
+    if (driver.receivedBytes !== this.#seenBytes || driver.isWorking) {
       this.#seenBytes = driver.receivedBytes
       this.#seenAtUnixMs = nowUnixMs
     }

@@ -43,7 +43,10 @@ export class SshSessionDriver {
   #upstream: SshTransport | undefined
   readonly #timers = new Map<string, () => void>()
   readonly #waiting = new Set<number>()
-  #commandsRunning = 0
+  /** Permitted, and not answered yet. */
+  readonly #running = new Set<number>()
+  /** Of these, shells and their lines: they run while nobody does anything. */
+  readonly #interactive = new Set<number>()
   #isPumping = false
   #mustPumpAgain = false
   #isClosed = false
@@ -85,7 +88,12 @@ export class SshSessionDriver {
 
   /** No command of this session runs or waits. */
   get isIdle(): boolean {
-    return this.#commandsRunning === 0 && this.#waiting.size === 0
+    return this.#running.size === 0 && this.#waiting.size === 0
+  }
+
+  /** Something is done for this session, though nothing may be heard of it: a command, or a decision on one. */
+  get isWorking(): boolean {
+    return this.#running.size > this.#interactive.size || this.#waiting.size > 0
   }
 
   get isClosed(): boolean {
@@ -178,7 +186,8 @@ export class SshSessionDriver {
       case 'command':
         return this.#judge(event.command)
       case 'answer':
-        this.#commandsRunning--
+        this.#running.delete(event.commandId)
+        this.#interactive.delete(event.commandId)
         this.session.answered(event.commandId, event.answer)
         this.#options.observer?.answered?.(event.commandId, event.answer)
         return
@@ -253,7 +262,10 @@ export class SshSessionDriver {
 
   #apply(command: Command, judgement: Judgement): void {
     if (judgement.permitted) {
-      this.#commandsRunning++
+      this.#running.add(command.id)
+      if (command.kind === 'terminal' || (command.kind === 'shell' && command.via === 'line')) {
+        this.#interactive.add(command.id)
+      }
       this.#connection.permit(command.id, judgement.obligations)
     } else {
       this.#connection.refuse(command.id, judgement.denial)

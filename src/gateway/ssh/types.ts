@@ -57,7 +57,7 @@ export interface SshGatewayLimits extends SshLimits {
   readonly keepaliveMs?: number
   /** Requests without an answer until a side counts as gone. Default 3. */
   readonly maxUnansweredKeepalives?: number
-  /** Without a message but keepalives either way. Default: none. */
+  /** Without a message but keepalives either way, and without a command that runs or waits; shells alone count for neither. Default: none. */
   readonly idleTimeoutMs?: number
   /** Whole life of a session. Default: none. */
   readonly maxSessionMs?: number

@@ -89,3 +89,18 @@ describe('a guarded terminal', () => {
     },
   )
 })
+
+it('ends a session in which nobody does anything, though its shell runs, and none in which a command runs', async () => {
+  const idle = await startSshGateway({
+    server,
+    rules: [...RULES, { id: 'all', effect: 'allow', evenIfUnparsed: true }],
+    limits: { idleTimeoutMs: 1_500 },
+  })
+  const busy = idle.ssh(['sleep 4; echo done'])
+  const shell = idle.spawnSsh([], { options: ['-tt'] })
+  const started = Date.now()
+  await new Promise((resolve) => shell.once('close', resolve))
+  expect(Date.now() - started).toBeLessThan(4_000)
+  expect(await busy).toMatchObject({ code: 0, stdout: 'done\n' })
+  await idle.stop()
+})
