@@ -103,7 +103,7 @@ class CachingShellAnalyzer implements ShellAnalyzer {
       collector.unparsed(error instanceof ShellProblem ? error.message : 'the line is too complex')
     }
     line.finish()
-    if (isInteractive && changesLaterLines(collector)) collector.hazards.add('redefinition')
+    if (isInteractive && (line.holdsCode || changesLaterLines(collector))) collector.hazards.add('redefinition')
     return collector.facts()
   }
 }

@@ -22,6 +22,10 @@ const HIDDEN: readonly (readonly [reason: string, text: string])[] = [
   ['a value that arithmetic runs', "y='x[$(rm a)]'; echo $((y))"],
   ['a value that arithmetic runs', "for y in 'x[`rm a`]'; do echo ${z:y}; (( y )); done"],
   ['a value that arithmetic runs', "read y <<'EOT'\nx[$(rm a)]\nEOT\n(( y ))"],
+  ['what comes in by the input', 'sh < /dev/stdin'],
+  ['what comes in by the input', 'bash 0</dev/fd/0'],
+  ['what comes in by the input', 'printf "rm a" | sh < /dev/stdin'],
+  ['what comes in by the terminal', 'sh < /dev/tty'],
   ['options in one word', "bash -oc errexit 'rm a'"],
   ['options in one word', "bash -oOc errexit extglob 'rm a'"],
   ['options behind a plus', "sh +c 'rm a'"],
@@ -53,6 +57,13 @@ describe('what hides in a line', () => {
   it.each(HIDDEN)('is found, or the line is not parsed: %s', (_reason, text) => {
     const { certainty, commands } = analyzer.analyze(text)
     expect(certainty === 'unparsed' || commands.some(({ program }) => program === 'rm')).toBe(true)
+  })
+
+  it('is code that later arithmetic of the same shell would run', () => {
+    for (const text of ["y='x[$(rm a)]'", "read y <<< 'x[$(rm a)]'"]) {
+      expect(analyzer.analyze(text, { isInteractive: true }).hazards).toContain('redefinition')
+      expect(analyzer.analyze(text).hazards).not.toContain('redefinition')
+    }
   })
 
   it.each(CHANGING)('is code that the next line does not show: %s', (text) => {

@@ -64,7 +64,8 @@ export class Line implements ExpansionHost {
   }
 
   private isCalculating = false
-  private holdsCode = false
+  /** A value is set, or read, that arithmetic would run. */
+  holdsCode = false
 
   calculates(): void {
     this.isCalculating = true

@@ -121,10 +121,12 @@ export class Runner {
       const modes: readonly FileAccessMode[] =
         operator === '<' ? ['read'] : operator === '<>' ? ['read', 'write', 'create'] : ['write', 'create']
       this.file(target, modes, false, context, operator.includes('>>'))
+      // Only this one is known to be empty: /dev/stdin is what the input was, /dev/tty whoever types.
       if (isInput && (descriptor ?? 0) === 0)
-        input = QUIET_PATH.test(target.text)
-          ? { text: '', fetches: false, reads: false }
-          : { fetches: target.fetches, reads: true }
+        input =
+          target.text === '/dev/null'
+            ? { text: '', fetches: false, reads: false }
+            : { fetches: target.fetches || (context.input?.fetches ?? false), reads: true }
     }
     return input
   }

@@ -320,7 +320,8 @@ function database(call: Call, report: Report): void {
   const isAsking = call.has('list', 'version', 'help')
   if (
     texts.length === 0 &&
-    !/^redis|^sqlite/.test(call.program) &&
+    !call.program.startsWith('redis') &&
+    !(call.program === 'sqlite3' && call.operands.length > 1) &&
     !call.has('file') &&
     !isAsking &&
     call.operands.length < 3 &&
