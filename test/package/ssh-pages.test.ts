@@ -36,7 +36,7 @@ describe('docs/shell-analysis.md', () => {
         .split(/^## /m)
         .find((part) => part.startsWith('Hazards')) ?? ''
     const named = [...section.matchAll(/^\| (`[^|]*`) \|/gm)].flatMap(([, cell = '']) =>
-      [...cell.matchAll(/`([^`]+)`/g)].map(([, name]) => name),
+      [...cell.matchAll(/`([^`]+)`/g)].map((match) => match[1] as string),
     )
     const schema = JSON.stringify(policyJsonSchema())
     const hazards = /"enum":(\["destructive-delete"[^\]]*\])/.exec(schema)?.[1] ?? '[]'
