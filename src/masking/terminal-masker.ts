@@ -11,6 +11,9 @@ import type { Replacer } from './replacer.js'
 
 /** Longest sequence that the parser takes for one. */
 const MAX_SEQUENCE_BYTES = 260
+/** `ESC [ 38 ; 2 ; 255 ; 255 ; 255 ; 1 m` is as long as colours get. */
+const MAX_COLOUR_BYTES = 24
+const MAX_COLOUR_DIGITS = 3
 /** A repetition longer than this is no part of a value. */
 const MAX_REPEATED = 64
 
@@ -97,9 +100,17 @@ export class TerminalStreamMasker implements StreamMasker {
 
   #parse(bytes: Uint8Array, from: number, end: number, isFinal: boolean): void {
     const parser = this.#parser
-    for (let at = from; at < end; at = parser.partEnd) {
+    for (let at = from, next = from; at < end; at = next) {
+      const afterColour = parser.isInSequence ? -1 : colourEnd(bytes, at, end)
+      if (afterColour > 0) {
+        parser.reset()
+        this.#mark(bytes, at, afterColour, NO_BYTES)
+        next = afterColour
+        continue
+      }
       const wasInString = parser.isInString
       const part = parser.next(bytes, at, end, isFinal)
+      next = parser.partEnd
       if (part === TERMINAL_PART.partial) {
         this.#partial = Buffer.from(bytes.subarray(at, end))
         break
@@ -186,6 +197,23 @@ function standInOf(parser: TerminalParser): Uint8Array {
   if (!isPlainCsi(parser)) return NO_BYTES
   if (parser.final === 0x43) return BLANK
   return MOVES.has(parser.final) ? NEW_LINE : NO_BYTES
+}
+
+/**
+ * The end of a colour that starts at `at` (`ESC [ 1 ; 31 m`), or -1: most of what stands between texts, and nothing to a reader.
+ * Parameters longer than a colour's are left to the parser, which tells them from values.
+ */
+function colourEnd(bytes: Uint8Array, at: number, end: number): number {
+  if (bytes[at] !== 0x1b || bytes[at + 1] !== 0x5b) return -1
+  const limit = Math.min(end, at + MAX_COLOUR_BYTES)
+  let digits = 0
+  for (let i = at + 2; i < limit; i++) {
+    const byte = bytes[i] as number
+    if (byte === 0x6d) return i + 1
+    if (byte === 0x3b) digits = 0
+    else if (byte < 0x30 || byte > 0x39 || ++digits > MAX_COLOUR_DIGITS) return -1
+  }
+  return -1
 }
 
 /** The bytes in front that go on a character. */

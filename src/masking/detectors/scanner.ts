@@ -370,6 +370,8 @@ export class Scanner {
       if (length < 9 && (!isJoined || (length !== 1 && length !== 3 && length !== 4))) return -1
       if (length < 9 && isAsciiBreak(bytes, runEnd + 2, end) && !isBlankOrParen(bytes[runEnd + 1] as number)) return -1
       if (length === 12) return -1
+      // What begins with four digits, such as a date, is a card's number or nothing: four more follow.
+      if (length === 4 && !hasFourMore(bytes, runEnd + 1, end)) return -1
     }
     const groups = this.#groups
     groups.read(bytes, start, end)
@@ -479,6 +481,16 @@ export class Scanner {
 /** Whether a byte that is no digit of any kind stands at `at`, or the end. */
 function isAsciiBreak(bytes: Uint8Array, at: number, end: number): boolean {
   return at >= end || ((bytes[at] as number) < 0x80 && ((BYTE_CLASS[bytes[at] as number] as number) & DIGIT) === 0)
+}
+
+/** Whether the next four bytes can all be digits, of some kind. */
+function hasFourMore(bytes: Uint8Array, at: number, end: number): boolean {
+  if (at + 4 > end) return false
+  for (let i = at; i < at + 4; i++) {
+    const byte = bytes[i] as number
+    if (byte < 0x80 && (byte < 0x30 || byte > 0x39)) return false
+  }
+  return true
 }
 
 /** What may follow a bracket or stand before one in a phone number. */
