@@ -1,6 +1,14 @@
-import { forEachChild, type ParsedScript, parse, type SyntaxNode, type Word, type WordPart } from 'unbash'
+import {
+  forEachChild,
+  type ParameterExpansionPart,
+  type ParsedScript,
+  parse,
+  type SyntaxNode,
+  type Word,
+  type WordPart,
+} from 'unbash'
 import { expandBraces } from './braces.js'
-import { hasOddCharacter, isRunBySubscript, refuseQuote, ShellProblem } from './problem.js'
+import { hasOddCharacter, hasSubstitution, refuseQuote, ShellProblem } from './problem.js'
 import { ANY, isKnownShape, ONE, type WordValue } from './word-value.js'
 
 /** Who walks the line on which words are expanded. */
@@ -84,7 +92,7 @@ export function evaluateWord(word: Word, host: ExpansionHost): WordValue {
     // zsh: the path of a program, and what is in a history.
     if (/^=[A-Za-z]/.test(text)) host.differ()
     if (hasTilde && /^~[+\-0-9]/.test(text)) return { ...EMPTY, text, shape: ANY, isKnown: false }
-    if (isRunBySubscript(value)) host.hasCode()
+    if (hasSubstitution(value)) host.hasCode()
     // Bash replaces tildes in what looks like an assignment, the others leave them.
     if (/^[A-Za-z_]\w*\+?=(?:.*:)?~/.test(text)) host.differ()
     return { ...EMPTY, text: value, shape: value, hasTilde }
@@ -92,7 +100,7 @@ export function evaluateWord(word: Word, host: ExpansionHost): WordValue {
   const result = new Evaluation(host)
   for (const part of parts) result.part(part, false)
   const { shape } = result
-  if (isRunBySubscript(shape)) host.hasCode()
+  if (hasSubstitution(shape)) host.hasCode()
   if (hasTilde && /^~[+\-0-9]/.test(text)) return { ...result.value(value), shape: ANY, isKnown: false }
   return { ...result.value(value), shape, hasTilde: hasTilde || (shape.startsWith('~') && !isKnownShape(shape)) }
 }
@@ -152,8 +160,11 @@ class Evaluation {
         return
       case 'ParameterExpansion':
         if (isPromptExpansion(part.operation)) this.host.unseen()
-        if (part.operation?.type === 'Default' && part.operation.operator.endsWith('=')) this.host.sets(part.parameter)
-        if (part.index !== undefined) refuseQuote(part.text)
+        if (part.operation?.type === 'Default' && part.operation.operator.endsWith('=')) {
+          this.host.sets(part.parameter)
+          if (part.text.includes("'") && hasSubstitution(part.text)) this.host.hasCode()
+        }
+        expandsNumber(part, this.host)
         this.nested(part)
         this.unknown(isQuoted && part.parameter !== '@' && part.index === undefined, part.text === '${HOME}')
         return
@@ -250,13 +261,21 @@ export function walkSubstitutions(
       found(host.substitution(child.script).fetches)
     } else {
       if (isPromptExpansion(child)) host.unseen()
-      if (child.type === 'ArithmeticExpansion' || (child.type === 'ParameterExpansion' && child.index !== undefined)) {
+      if (child.type === 'ParameterExpansion') expandsNumber(child, host)
+      if (child.type === 'ArithmeticExpansion') {
         refuseQuote(child.text)
         host.calculates()
       }
       walkSubstitutions(child, host, found)
     }
   }
+}
+
+/** Subscripts and slices are arithmetic; the variable that `${!x}` names may have a subscript. */
+function expandsNumber(part: ParameterExpansionPart, host: ExpansionHost): void {
+  const { index, operation, prefix, text } = part
+  if (index !== undefined || operation?.type === 'Slice') refuseQuote(text)
+  if (index !== undefined || operation?.type === 'Slice' || prefix === '!') host.calculates()
 }
 
 /** `${x@P}` runs what the value of `x` says. */

@@ -29,7 +29,7 @@ import {
   walkSubstitutions,
 } from './expander.js'
 import { mergePlaces } from './paths.js'
-import { isRunBySubscript, refuseQuote, ShellProblem } from './problem.js'
+import { hasSubstitution, refuseQuote, ShellProblem } from './problem.js'
 import { NO_OUTPUT, type Output, type Redirect, Runner } from './runner.js'
 import { variableEffect } from './variables.js'
 import { knownWord, type WordValue } from './word-value.js'
@@ -370,6 +370,11 @@ export class Line implements ExpansionHost {
       return [{ name, value: undefined }]
     }
     const word = value.text === '' ? knownWord('') : evaluateWord(value, this)
+    // It runs wherever the variable is used in arithmetic, at once where a line before has made it a number.
+    if (hasSubstitution(word.shape)) this.unseen()
+    if (hasSubstitution(word.shape) && word.shape.includes('[')) {
+      this.collector.unparsed('a value that arithmetic would run')
+    }
     this.runner.assign(name, append === true ? undefined : word, this.context)
     return [{ name, value: word.isKnown && append !== true ? word.text : undefined }]
   }
@@ -398,7 +403,10 @@ export class Line implements ExpansionHost {
 
   private elements(words: readonly Word[]): void {
     for (const word of words) {
-      if (word.text.startsWith('[')) refuseQuote(word.text)
+      if (word.text.startsWith('[')) {
+        refuseQuote(word.text)
+        this.calculates()
+      }
       expandWord(word, this)
     }
   }
@@ -423,7 +431,7 @@ export class Line implements ExpansionHost {
   private hereDocument({ operator, delimiter, body, closing }: HereDoc): WordValue {
     if (delimiter === undefined || closing === undefined) throw new ShellProblem('a here-document that does not end')
     const strip = (text: string): string => (operator === '<<-' ? text.replace(/^\t+/gm, '') : text)
-    if (isRunBySubscript(body.text)) this.hasCode()
+    if (hasSubstitution(body.text)) this.hasCode()
     if (delimiter.quoted) return knownWord(strip(body.text))
     if (body.parts !== undefined) {
       // Shells take this quote as it is, and expand what is behind it; the parser takes it for a quote.
@@ -480,7 +488,7 @@ export class Line implements ExpansionHost {
 
   private operand(word: Word): WordValue {
     const value = evaluateWord(word, this)
-    if (isRunBySubscript(value.shape)) this.hasCode()
+    if (hasSubstitution(value.shape)) this.hasCode()
     return value
   }
 

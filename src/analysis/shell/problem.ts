@@ -18,10 +18,9 @@ export function refuseQuote(text: string): void {
   if (text.includes("'")) throw new ShellProblem('a quote where shells do not agree on quotes')
 }
 
-/** Whether a value is a subscript with a substitution, which arithmetic runs. */
-export function isRunBySubscript(value: string): boolean {
-  const bracket = value.indexOf('[')
-  return bracket >= 0 && /\$\(|`/.test(value.slice(bracket))
+/** Whether a value has a substitution in it as text, which arithmetic runs where it is in a subscript. */
+export function hasSubstitution(value: string): boolean {
+  return /\$\(|`/.test(value)
 }
 
 /** Whether something in the text cannot be sent, or stands for bytes that were something else. */

@@ -72,6 +72,8 @@ export interface Report {
   /** Later commands are somewhere else; undefined: at home. */
   changeDirectory(word: WordValue | undefined): void
   alias(name: string, value: WordValue): void
+  /** Values are taken for expressions. */
+  calculates(): void
   /** Names set for the rest of the line, or of the command. */
   assign(name: string, value: WordValue | undefined): void
 }

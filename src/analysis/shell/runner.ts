@@ -26,6 +26,7 @@ export interface Redirect {
 export interface TextWalker {
   text(text: string, context: Context): Output
   defineAlias(name: string, value: WordValue): void
+  calculates(): void
 }
 
 const SHELLS = new Set(['sh', 'bash', 'dash', 'ash', 'ksh', 'mksh', 'zsh', 'csh', 'tcsh', 'fish', 'rbash', 'busybox'])
@@ -391,6 +392,10 @@ export class Runner {
       )
   }
 
+  calculates(): void {
+    this.walker.calculates()
+  }
+
   alias(name: string, value: WordValue): void {
     this.walker.defineAlias(name, value)
   }
@@ -482,6 +487,10 @@ class Reporter implements Report {
 
   changeDirectory(word: WordValue | undefined): void {
     this.runner.places(this.context, word)
+  }
+
+  calculates(): void {
+    this.runner.calculates()
   }
 
   alias(name: string, value: WordValue): void {

@@ -75,11 +75,13 @@ function evaluated(call: Call, report: Report): void {
 
 /** Subscripts are evaluated, with the substitutions in them. */
 function refusesSubscripts(call: Call, report: Report): void {
-  if (call.words.some(({ text }) => /\[.*(?:\$\(|`)/s.test(text))) report.unknown('a subscript with a substitution')
+  if (call.words.some(({ text, isKnown }) => /\[.*(?:\$\(|`)/s.test(text) || (!isKnown && /^[^=]*\[/.test(text))))
+    report.unknown('a subscript with a substitution')
 }
 
 function declares(call: Call, report: Report): void {
   refusesSubscripts(call, report)
+  if (call.has('i')) report.calculates()
   // Another name for a variable: setting it sets one that the line does not show.
   if (call.has('n') && call.program !== 'export') {
     report.hazard('unseen-code')
@@ -233,7 +235,9 @@ export const SHELLS: ProgramTable = {
     program({
       inspect: (call, report) => {
         const at = call.words.findIndex(({ text }) => text === '-v')
-        if (at >= 0) refusesSubscripts(call, report)
+        if (at < 0) return
+        report.calculates()
+        refusesSubscripts(call, report)
       },
     }),
   ),
@@ -243,7 +247,12 @@ export const SHELLS: ProgramTable = {
       if (name !== undefined) report.assign(name.text, undefined)
     },
   }),
-  let: program({ inspect: refusesSubscripts }),
+  let: program({
+    inspect: (call, report) => {
+      report.calculates()
+      refusesSubscripts(call, report)
+    },
+  }),
   enable: program({
     options: 'a d n p s f=',
     inspect: (call, report) => {
