@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Rule } from '../../../src/policy/index.js'
@@ -194,6 +194,57 @@ describe('a shell on a terminal', () => {
     terminal.type('exit 5\r')
     expect(await terminal.exited).toBe(5)
     expect(existsSync(file)).toBe(false)
+  })
+
+  it('guarded: ends a program that takes over the screen, or lets it run where a rule says so', async () => {
+    const screen = join(server.home, 'screen.sh')
+    writeFileSync(
+      screen,
+      `trap 'printf "\\033[?1049l"; exit 3' INT
+printf '\\033[?1049h'; stty -echo; read -r x; stty echo; printf '\\033[?1049l'; echo "read: [$x]"
+`,
+    )
+    const stubborn = join(server.home, 'stubborn.sh')
+    writeFileSync(stubborn, `trap '' INT QUIT TERM\nprintf '\\033[?1049h'; while :; do sleep 1; done\n`)
+    const rules: Rule[] = [ALLOW_ALL, { id: 'raw', match: { kinds: 'terminal' }, allowsRawTerminal: true }]
+    const strict = await start(ALLOW_ALL)
+    const first = await inGuardedShell(onTerminal(strict, strict.sshArgs([])))
+    first.type(`bash ${screen}; echo st""atus: $?\r`)
+    await first.shows('may not run in a guarded terminal')
+    await first.shows('status: 3')
+    await atPrompt(first)
+    first.type(`bash ${stubborn}\r`)
+    // It has no terminal left to take over.
+    expect(await first.exited).not.toBe(0)
+
+    const lenient = await start(...rules)
+    const second = await inGuardedShell(onTerminal(lenient, lenient.sshArgs([])))
+    second.type(`bash ${screen}; echo st""atus: $?\r`)
+    await second.shows('\x1b[?1049h')
+    await pause(200)
+    second.type('unseen\n')
+    await second.shows('read: [unseen]')
+    await second.shows('status: 0')
+    await atPrompt(second)
+    second.type('echo li""ne $((20 + 2)); exit 8\r')
+    await second.shows('line 22')
+    expect(await second.exited).toBe(8)
+  })
+
+  it('guarded: sends no secrets, and neither shows nor records them', async () => {
+    const gateway = await start(ALLOW_ALL, FULL)
+    const terminal = await inGuardedShell(onTerminal(gateway, gateway.sshArgs([])))
+    terminal.type('read -r -s -p "Pass""word: " x; echo "got [$x]"\r')
+    await terminal.shows('Password: ')
+    terminal.type('hunter2\r')
+    await terminal.shows('sallyport: ')
+    terminal.type('\x03')
+    await atPrompt(terminal)
+    terminal.type('exit 7\r')
+    expect(await terminal.exited).toBe(7)
+    expect(terminal.shown).not.toContain('hunter2')
+    await gateway.gateway.drain(1_000)
+    expect(JSON.stringify(await verifiedRecordings(gateway.memory))).not.toContain('hunter2')
   })
 
   it('guarded: shows that a line is held, withdraws it at Ctrl-C, and runs it once approved', async () => {
