@@ -87,6 +87,13 @@ describe('commands', () => {
     expect(code).toBe(126)
   })
 
+  it('as long as a packet run, longer ones end their connection and no other', async () => {
+    const other = finished(gateway.spawnSsh(['cat; sleep 0.5; echo still here']))
+    expect(await gateway.ssh([`: ${'x'.repeat(30_000)}; echo long`])).toMatchObject({ stdout: 'long\n', code: 0 })
+    expect(await gateway.ssh([`: ${'x'.repeat(40_000)}; echo long`])).toMatchObject({ stdout: '', code: 255 })
+    expect(await other).toMatchObject({ stdout: 'still here\n', code: 0 })
+  })
+
   it('SSH-3 get no variable that a rule denies', async () => {
     const { stdout } = await gateway.ssh(['echo $LD_PRELOAD-$TEST_A'], {
       options: ['-o', 'SendEnv=LD_PRELOAD TEST_A'],
