@@ -159,7 +159,8 @@ class Evaluation {
         this.unknown(isQuoted && part.text !== '$@', part.text === '$HOME')
         return
       case 'ParameterExpansion':
-        if (isPromptExpansion(part.operation)) this.host.unseen()
+        // zsh: flags, one of which expands the value once more.
+        if (isPromptExpansion(part.operation) || part.text.startsWith('${(')) this.host.unseen()
         if (part.operation?.type === 'Default' && part.operation.operator.endsWith('=')) {
           this.host.sets(part.parameter)
           if (part.text.includes("'") && hasSubstitution(part.text)) this.host.hasCode()

@@ -397,8 +397,8 @@ export class Line implements ExpansionHost {
     refuseQuote(index.text)
     this.calculates()
     walkSubstitutions(index, this)
-    // Where bash keeps what names stand for.
-    if (/^BASH_(?:ALIASES|CMDS)$/.test(name)) this.unseen()
+    // Where bash and zsh keep what names stand for.
+    if (/^(?:BASH_(?:ALIASES|CMDS)|[dgs]?aliases|galiases|functions|commands|dis_\w+)$/.test(name)) this.unseen()
   }
 
   private elements(words: readonly Word[]): void {

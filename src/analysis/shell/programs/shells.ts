@@ -1,3 +1,4 @@
+import { hasSubstitution } from '../problem.js'
 import { type Call, type ProgramTable, program, programs, type Report } from '../program.js'
 import { knownPrefix, knownWord, unknownWord, type WordValue } from '../word-value.js'
 import { joinWords } from './support.js'
@@ -81,9 +82,9 @@ function refusesSubscripts(call: Call, report: Report): void {
 
 function declares(call: Call, report: Report): void {
   refusesSubscripts(call, report)
-  if (call.has('i')) report.calculates()
+  if (call.has('i') || call.program === 'integer') report.calculates()
   // Another name for a variable: setting it sets one that the line does not show.
-  if (call.has('n') && call.program !== 'export') {
+  if ((call.has('n') && call.program !== 'export') || call.program === 'nameref') {
     report.hazard('unseen-code')
     report.conservative()
   }
@@ -98,6 +99,12 @@ function declares(call: Call, report: Report): void {
     report.hazard('unseen-code')
     report.conservative()
   }
+}
+
+/** What comes behind means something else from here on, or runs at another time. */
+function changesShell(report: Report): void {
+  report.hazard('unseen-code')
+  report.conservative()
 }
 
 export const SHELLS: ProgramTable = {
@@ -156,7 +163,7 @@ export const SHELLS: ProgramTable = {
     },
   }),
   ...programs(
-    'export readonly declare typeset local',
+    'export readonly declare typeset local integer nameref',
     program({ options: 'a A f F g i I l n p r t u x', inspect: declares }),
   ),
   set: program({
@@ -196,7 +203,7 @@ export const SHELLS: ProgramTable = {
     },
   }),
   ...programs(
-    'cd pushd',
+    'cd pushd chdir',
     program({
       options: 'L P e n NUM',
       inspect: (call, report) => {
@@ -247,6 +254,26 @@ export const SHELLS: ProgramTable = {
       if (name !== undefined) report.assign(name.text, undefined)
     },
   }),
+  // Of zsh and ksh.
+  print: program({
+    inspect: (call, report) => {
+      if (call.words.some(({ text }) => hasSubstitution(text))) report.unknown('a text that may be expanded again')
+    },
+  }),
+  emulate: program({
+    style: 'posix',
+    options: 'c= l L R',
+    inspect: (call, report) => {
+      const at = call.words.findIndex(({ text }) => text === '-c')
+      const text = at < 0 ? call.value('c') : call.words[at + 1]
+      if (text !== undefined) report.script(text, 'emulate')
+      else changesShell(report)
+    },
+  }),
+  ...programs(
+    'setopt unsetopt zmodload autoload zle sched zstyle disable zcompile aliases functions',
+    program({ inspect: (_call, report) => changesShell(report) }),
+  ),
   let: program({
     inspect: (call, report) => {
       report.calculates()

@@ -146,7 +146,7 @@ export const WRAPPERS: ProgramTable = {
   ),
   ...programs('setarch linux32 linux64 i386 x86_64', simple('addr-no-randomize|R 3gb|3 uname-2.6 verbose|v')),
   ...programs(
-    'unbuffer fakeroot xvfb-run dbus-run-session torsocks torify proxychains proxychains4 tsocks catchsegv eatmydata systemd-inhibit caffeinate noglob nocorrect not and or',
+    'unbuffer fakeroot xvfb-run dbus-run-session torsocks torify proxychains proxychains4 tsocks catchsegv eatmydata systemd-inhibit caffeinate noglob nocorrect not and or -',
     simple('config|f=@read what= who= why= mode= auto-servernum|a server-args|s='),
   ),
   repeat: simple('', 1),
