@@ -106,6 +106,8 @@ describe('what hides in a line', () => {
   it.each([
     "cat <<EOT\nit's $(date) 'x' ${y}\nEOT",
     'echo $(( x + 1 ))',
+    'cat <<EOT\n$((1 + 1)) $(date)\nEOT',
+    'x=$((x + 1)); y=$(date); echo ${y:1} $((x))',
     "awk '{a[$(1)]++}' f",
     'env - A=b ls',
     'stty sane',

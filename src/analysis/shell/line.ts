@@ -431,8 +431,10 @@ export class Line implements ExpansionHost {
   private hereDocument({ operator, delimiter, body, closing }: HereDoc): WordValue {
     if (delimiter === undefined || closing === undefined) throw new ShellProblem('a here-document that does not end')
     const strip = (text: string): string => (operator === '<<-' ? text.replace(/^\t+/gm, '') : text)
-    if (hasSubstitution(body.text)) this.hasCode()
-    if (delimiter.quoted) return knownWord(strip(body.text))
+    if (delimiter.quoted) {
+      if (hasSubstitution(body.text)) this.hasCode()
+      return knownWord(strip(body.text))
+    }
     if (body.parts !== undefined) {
       // Shells take this quote as it is, and expand what is behind it; the parser takes it for a quote.
       if (
@@ -442,6 +444,7 @@ export class Line implements ExpansionHost {
       )
         throw new ShellProblem('a quote in an expansion of a here-document')
       const value = evaluateParts(body.parts, this)
+      if (hasSubstitution(value.shape)) this.hasCode()
       return { ...value, text: strip(value.text), shape: strip(value.shape) }
     }
     return knownWord(strip(body.text.replace(/\\([$`\\])|\\\n/g, '$1')))
