@@ -1,4 +1,5 @@
 import { randomFillSync } from 'node:crypto'
+import { ChunkDisposal } from './chunk-disposal.js'
 
 /** A turn's worth of packets at full speed, inside the second-level cache. */
 export const PACKET_BUFFER_BYTES = 262_144
@@ -13,6 +14,8 @@ const PADDING_POOL_BYTES = 8_192
 export class PacketBuffers {
   /** What targets send is read into this, and decrypted in place: nothing points into it after the turn of the read. */
   readonly incoming: Buffer = Buffer.allocUnsafeSlow(PACKET_BUFFER_BYTES)
+  /** For what clients send. */
+  readonly disposal = new ChunkDisposal()
   readonly #free: Buffer[] = []
   readonly #padding = Buffer.allocUnsafeSlow(PADDING_POOL_BYTES)
   #paddingUsed = PADDING_POOL_BYTES

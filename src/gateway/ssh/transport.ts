@@ -48,7 +48,9 @@ export class SshTransport {
   readonly side: Side
   readonly socket: SshSocket
   readonly #protocol: Ssh2Protocol
+  readonly #buffers: PacketBuffers
   readonly #writer: PacketWriter
+  #couldLend = false
   #handler: TransportHandler | undefined
   #isAuthenticated = false
   #isClosed = false
@@ -64,6 +66,7 @@ export class SshTransport {
     this.side = side
     this.socket = socket
     this.#protocol = protocol
+    this.#buffers = buffers
     this.#writer = new PacketWriter(socket, protocol, buffers)
     this.#watchKeyExchange()
     const original = protocol._onPayload
@@ -156,10 +159,23 @@ export class SshTransport {
   open(handler: TransportHandler): void {
     this.#isAuthenticated = true
     this.#handler = handler
-    this.socket.on('data', () => {
+    // Behind ssh2's own listener: it has read the whole chunk by then.
+    this.socket.on('data', (chunk: Buffer) => {
       this.#keysExchanged()
       this.#handler?.settled()
+      this.#doneWith(chunk)
     })
+  }
+
+  /** What a target sends is in memory that is used again; a client's comes in memory of its own. */
+  #doneWith(chunk: Buffer): void {
+    const { canLend } = this
+    if (this.side === 'downstream' && canLend && this.#couldLend) {
+      this.returnLent(chunk)
+      this.#buffers.disposal.dispose(chunk)
+    }
+    // ssh2 keeps some of what it reads while keys are exchanged, and that may begin or end inside of a chunk.
+    this.#couldLend = canLend
   }
 
   get isFull(): boolean {

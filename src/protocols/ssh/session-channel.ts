@@ -629,7 +629,7 @@ export class SessionChannel extends Channel {
       this.toUpstream.data(0, bytes)
       return
     }
-    this.#app.fromClient(bytes)
+    this.#app.fromClient(this.#app instanceof FileApp ? bytes : Buffer.from(bytes))
     this.toUpstream.grant()
   }
 

@@ -1,7 +1,11 @@
+import { spawn } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { type AddressInfo, connect, createServer, type Server } from 'node:net'
+import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { startSshd, type SshdServer } from '../../support/sshd.js'
-import { startSshGateway, type TestSshGateway } from '../../support/ssh-gateway.js'
+import { finished, startSshGateway, type TestSshGateway } from '../../support/ssh-gateway.js'
 
 /** Less than what authenticates a packet. */
 const CUT_BYTES = 8
@@ -50,5 +54,28 @@ describe('what a target sends', () => {
     const { code, stdout } = await gateway.ssh(['seq 1 60000'], { options })
     expect(code).toBe(0)
     expect(stdout).toBe(Array.from({ length: 60_000 }, (_, index) => `${index + 1}\n`).join(''))
+  })
+})
+
+describe('what a client sends', () => {
+  it('arrives whole while keys are exchanged anew', async () => {
+    const input = randomBytes(8_000_000)
+    const options = ['-o', 'RekeyLimit=256K']
+    const { code, stdout } = await gateway.ssh(['sha256sum'], { input, options })
+    expect({ code, sum: stdout.slice(0, 64) }).toEqual({
+      code: 0,
+      sum: createHash('sha256').update(input).digest('hex'),
+    })
+  })
+
+  it('arrives whole through the decoder of files', async () => {
+    const input = randomBytes(8_000_000)
+    const file = join(gateway.folder, 'upload')
+    writeFileSync(file, input)
+    const target = join(server.home, 'uploaded')
+    const args = ['-q', '-P', String(gateway.port), ...gateway.sshOptions, file, `alice+web@127.0.0.1:${target}`]
+    const { code, stderr } = await finished(spawn('scp', args, { stdio: 'pipe' }))
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    expect(readFileSync(target).equals(input)).toBe(true)
   })
 })
