@@ -83,7 +83,9 @@ export class Channel {
     this.#isAsked = true
     const to = this.openedBy === 'downstream' ? 'upstream' : 'downstream'
     const { kind, data } = this.#open
-    const windowBytes = this.flowFrom(to).windowBytes
+    const flow = this.flowFrom(to)
+    flow.limitTo(this.#open.windowBytes)
+    const { windowBytes } = flow
     this.host.send(to, channelOpen(kind, { sender: this.id, windowBytes, maxPacketBytes: MAX_PACKET_BYTES }, data))
   }
 
@@ -96,6 +98,7 @@ export class Channel {
     const toOpener = this.flowTo(opener)
     toOpener.knowSender(message.sender)
     toOther.knowSender(sender)
+    toOther.limitTo(message.windowBytes)
     this.host.send(
       opener,
       openConfirmation(sender, {

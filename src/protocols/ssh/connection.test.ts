@@ -351,8 +351,22 @@ describe('windows', () => {
     )
   })
 
+  it('SSH-4 promise little to one side where the other takes nothing, however many channels there are', () => {
+    const world = new World()
+    const terms = { sender: 7, windowBytes: 0, maxPacketBytes: 32_768 }
+    world.from('downstream', channelOpen('session', terms, EMPTY))
+    const [opened] = world.take('upstream') as Extract<SshMessage, { type: 'open' }>[]
+    expect(opened?.windowBytes).toBeLessThanOrEqual(262_144)
+    const target = new SshWriter().text('127.0.0.1').u32(80).text('').u32(0).take()
+    world.from('downstream', channelOpen('direct-tcpip', { ...terms, windowBytes: 2_097_152 }, target)).permit(1)
+    world.take('upstream')
+    world.from('upstream', openConfirmation(2, { sender: 9, windowBytes: 0, maxPacketBytes: 32_768 }))
+    const [confirmed] = world.take('downstream') as Extract<SshMessage, { type: 'open-confirmation' }>[]
+    expect(confirmed?.windowBytes).toBeLessThanOrEqual(262_144)
+  })
+
   it('grant nothing towards a transport that is full, until it has room', () => {
-    const world = new World().session().from('downstream', exec('cat')).permit(1)
+    const world = new World().session(2_097_152).from('downstream', exec('cat')).permit(1)
     world.take('upstream')
     world.connection.full('downstream', true)
     for (let i = 0; i < 3; i++) world.from('upstream', dataMessage(1, 0, Buffer.alloc(30_000)))

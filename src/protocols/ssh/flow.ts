@@ -65,6 +65,11 @@ export class Flow {
     return this.#receiveWindow
   }
 
+  /** What the receiver takes to begin with. Before `from` has been told anything: it gets no more than can soon be passed on. */
+  limitTo(receiverWindowBytes: number): void {
+    this.#receiveWindow = Math.min(this.#receiveWindow, receiverWindowBytes + MAX_AHEAD_BYTES)
+  }
+
   /** `from` has told its number for the channel. */
   knowSender(sender: number): void {
     this.#sender = sender
