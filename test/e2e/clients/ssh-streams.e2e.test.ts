@@ -224,30 +224,43 @@ describe('masked output', () => {
 
 describe('ends of channels', () => {
   /** What OpenSSH's client never does. */
-  async function channel(port: number, username: string, privateKey: string, command: string) {
+  function channel(port: number, username: string, privateKey: string, command: string) {
     const client = new Client()
-    const opened = new Promise<ClientChannel>((resolve, reject) => {
-      client.on('error', reject)
-      client.on('ready', () =>
-        client.exec(command, (error, stream) => (error === undefined ? resolve(stream) : reject(error))),
-      )
-    })
-    client.connect({ host: '127.0.0.1', port, username, privateKey })
-    const stream = await opened
     const seen: string[] = []
     let output = ''
-    stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
-    stream.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()))
-    stream.on('exit', (code: number | null, signal?: string) => seen.push(`exit ${code ?? signal}`))
-    stream.on('end', () => seen.push('eof'))
+    const keep = (chunk: Buffer): void => {
+      output += chunk.toString()
+    }
+    let setClosed: () => void
     const closed = new Promise<void>((resolve) => {
-      stream.on('close', () => {
-        seen.push('close')
-        client.end()
-        resolve()
-      })
+      setClosed = resolve
     })
-    return { stream, closed, seen, output: () => output }
+    interface Opened {
+      readonly stream: ClientChannel
+      readonly closed: Promise<void>
+      readonly seen: string[]
+      output(): string
+    }
+    return new Promise<Opened>((resolve, reject) => {
+      client.on('error', reject)
+      client.on('ready', () => {
+        client.exec(command, (error, stream) => {
+          if (error !== undefined) return reject(error)
+          // At once: all of it may be in the same packet.
+          stream.on('data', keep)
+          stream.stderr.on('data', keep)
+          stream.on('exit', (code: number | null, signal?: string) => seen.push(`exit ${code ?? signal}`))
+          stream.on('end', () => seen.push('eof'))
+          stream.on('close', () => {
+            seen.push('close')
+            client.end()
+            setClosed()
+          })
+          resolve({ stream, closed, seen, output: () => output })
+        })
+      })
+      client.connect({ host: '127.0.0.1', port, username, privateKey })
+    })
   }
 
   type Opened = Awaited<ReturnType<typeof channel>>
