@@ -76,6 +76,7 @@ export async function startSshd(options: SshdOptions = {}): Promise<SshdServer> 
       `AuthorizedKeysFile ${authorized}`,
       'PidFile none',
       'UsePAM no',
+      'PermitUserRC no',
       'StrictModes no',
       `PasswordAuthentication ${options.password === undefined ? 'no' : 'yes'}`,
       'KbdInteractiveAuthentication no',
