@@ -1,9 +1,10 @@
+import { spawn } from 'node:child_process'
 import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import type { Rule } from '../../../src/policy/index.js'
 import { MemoryRecordStore } from '../../../src/recording/index.js'
-import { ALLOW_ALL, startSshGateway, type TestSshGateway } from '../../support/ssh-gateway.js'
+import { ALLOW_ALL, finished, startSshGateway, type TestSshGateway } from '../../support/ssh-gateway.js'
 import { asciicastOf, verifiedRecordings } from '../../support/ssh-recordings.js'
 import { startSshd, type SshdServer } from '../../support/sshd.js'
 import { TestTerminal } from '../../support/terminal.js'
@@ -73,6 +74,11 @@ async function inGuardedShell(terminal: TestTerminal): Promise<TestTerminal> {
 
 const RECORD: Rule = { ...ALLOW_ALL, terminal: 'record' }
 
+function sallyport(...args: string[]) {
+  const main = join(import.meta.dirname, '../../../src/cli/main.ts')
+  return finished(spawn(process.execPath, ['--import', 'tsx', main, ...args], { stdio: 'pipe' }))
+}
+
 /** What a person does in a shell, and what it must lead to. */
 async function work(terminal: TestTerminal): Promise<number | null> {
   terminal.type('stty size\r')
@@ -129,6 +135,31 @@ describe('a shell on a terminal', () => {
       expect(terminal.shown.startsWith(shown) || shown.startsWith(terminal.shown)).toBe(true)
       expect(shown.length).toBeGreaterThan(200)
     }
+  })
+
+  it('has its recording verified and exported by the command line, as a command on a terminal has', async () => {
+    const gateway = await start(RECORD, FULL)
+    const shell = await inShell(onTerminal(gateway, gateway.sshArgs([]), { columns: 90, rows: 30 }))
+    shell.type('stty size; exit 3\r')
+    expect(await shell.exited).toBe(3)
+    const size = { columns: 70, rows: 20 }
+    const command = onTerminal(gateway, gateway.sshArgs(['stty size; exit 4'], { options: ['-t'] }), size)
+    expect(await command.exited).toBe(4)
+    await gateway.gateway.drain(1_000)
+    await verifiedRecordings(gateway.memory)
+    const seen: string[] = []
+    for (const name of await gateway.memory.list()) {
+      const file = join(gateway.folder, name)
+      writeFileSync(file, gateway.memory.bytes(name))
+      expect((await sallyport('verify', file)).code).toBe(0)
+      const v2 = await sallyport('export', file)
+      const v3 = await sallyport('export', '--format', 'asciicast-v3', file)
+      expect([v2.code, v3.code]).toEqual([0, 0])
+      const lines = v3.stdout.split('\n').filter((line) => line.startsWith('['))
+      seen.push(`${/\d+ \d+(?=\\r\\n)/.exec(v2.stdout)?.[0]} ${lines.at(-1)?.replace(/^\[[\d.]+/, '[0')}`)
+      expect(v2.stdout).toMatch(/^\{"version":\s?2,/)
+    }
+    expect(seen.toSorted()).toEqual(['20 70 [0, "x", "4"]', '30 90 [0, "x", "3"]'])
   })
 
   it('record: shows the same bytes as without a gateway', async () => {
