@@ -441,6 +441,57 @@ describe('SSH-6 strict key exchange', () => {
     })
   }
 
+  const OF_TARGET = EXTRA.filter(([name]) => !/question|second exchange|SERVICE|USERAUTH_REQUEST/.test(name))
+  it.each(OF_TARGET)('SSH-6 %s, of the target, gets no log-in', async (_name, options) => {
+    const seen: number[] = []
+    const target = await startWireServer(
+      async (peer) => {
+        for (let next = await peer.next(); next !== undefined; next = await peer.next()) seen.push(next[0] as number)
+      },
+      { ...options, asksNoLogin: true },
+    )
+    const gateway = await startSshGateway({
+      server: { ...world.server, port: target.port },
+      hostKeys: pinnedHostKeys([target.hostKeyLine]),
+    })
+    expect((await gateway.ssh(['true'])).code).toBe(255)
+    expect(seen.filter((type) => type !== 1)).toEqual([])
+    await gateway.stop()
+    target.stop()
+  })
+
+  const BEFORE_LOGIN: [string, Buffer][] = [
+    ['CHANNEL_OPEN', message.open('session', 0)],
+    ['GLOBAL_REQUEST', message.global('hostkeys-00@openssh.com', false)],
+    ['CHANNEL_DATA', message.data(1, 'x')],
+    ['SERVICE_REQUEST', SERVICE],
+    ['USERAUTH_REQUEST', NONE],
+    ['USERAUTH_INFO_RESPONSE', new SshWriter().u8(61).u32(0).take()],
+    ['NEWKEYS', Buffer.of(21)],
+    ['an unknown number', Buffer.of(200)],
+  ]
+  it.each(BEFORE_LOGIN)('SSH-5 %s of the target before it has let us in gets no log-in', async (_name, payload) => {
+    const seen: number[] = []
+    const target = await startWireServer(
+      async (peer) => {
+        peer.send(payload)
+        for (let next = await peer.next(); next !== undefined; next = await peer.next()) seen.push(next[0] as number)
+      },
+      { asksNoLogin: true },
+    )
+    const gateway = await startSshGateway({
+      server: { ...world.server, port: target.port },
+      hostKeys: pinnedHostKeys([target.hostKeyLine]),
+    })
+    const codes: string[] = []
+    gateway.gateway.events.on('failed', (_info, error) => codes.push(error.code))
+    expect((await gateway.ssh(['true'])).code).toBe(255)
+    expect(seen).not.toContain(50)
+    expect(codes).toContain('upstream_protocol_violation')
+    await gateway.stop()
+    target.stop()
+  })
+
   it('SSH-6 a second KEXINIT in the exchange ends the connection', async () => {
     const wire = await SshWire.connect(port())
     wire.send(wire.kexInit(), wire.kexInit())
