@@ -2,7 +2,8 @@ import type { Algorithms } from 'ssh2'
 
 /**
  * What is offered to both sides, best first. No CBC, no SHA-1, no compression: a secret next to a guess of it in one
- * compressed stream can be told from the length. Strict key exchange is always on.
+ * compressed stream can be told from the length. Strict key exchange is always on, and
+ * `SshTransport` takes no peer without it where the ciphers need it.
  *
  * AES-GCM is first, and of 128 bits, as it decides most of the speed. Group 18 is not there: who may log in to nothing can ask
  * for it, and it takes as long as a hundred exchanges of curve25519.
