@@ -3,6 +3,8 @@ import { once } from 'node:events'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { pinnedHostKeys } from '../../../src/credentials/ssh/index.js'
 import { SshWriter } from '../../../src/core/index.js'
+import { system } from '../../../src/gateway/index.js'
+import { createSshIdentity, sshTrust } from '../../../src/identity/ssh/index.js'
 import { startSshGateway, type TestSshGateway } from '../../support/ssh-gateway.js'
 import { message, ptyRequest, SshWire, sshText, startWireServer } from '../../support/ssh-wire.js'
 import { startSshd, type SshdServer } from '../../support/sshd.js'
@@ -207,6 +209,48 @@ it('lives on whatever a client sends in the place of a log-in', async () => {
     wire.close()
   }
   await isWell()
+})
+
+it('lives on whatever a client answers to a prompt', async () => {
+  const asking = await startSshGateway({
+    server,
+    limits: { maxConnectsPerSecond: 100_000 },
+    identity: createSshIdentity({
+      chains: [['keyboard-interactive']],
+      trust: () => sshTrust({}),
+      interactive: {
+        authenticate: async ({ ask }) => {
+          const [answer] = await ask({ title: 't', instructions: 'i', prompts: [{ text: 'p', isEchoed: false }] })
+          if (answer?.expose() === 'throw') throw new Error('a token store that is not there')
+          return undefined
+        },
+      },
+      clock: system.clock,
+    }),
+  })
+  const request = (...rest: readonly Buffer[]): Buffer =>
+    Buffer.concat([new SshWriter().u8(50).text('alice+web').text('ssh-connection').take(), ...rest])
+  const dice = new Dice(5)
+  for (let round = 0; round < ROUNDS; round++) {
+    const wire = await SshWire.connect(asking.port)
+    await wire.exchange()
+    await wire.requestService()
+    for (let count = 1 + dice.below(6); count > 0 && !wire.isClosed; count--) {
+      const said = dice.of([
+        request(sshText('keyboard-interactive', '', '')),
+        new SshWriter().u8(61).u32(1).text('throw').take(),
+        new SshWriter().u8(61).u32(dice.below(3)).text('x').take(),
+        new SshWriter().u8(61).u32(0xffff_ffff).take(),
+        request(sshText('none')),
+      ])
+      wire.send(dice.below(4) === 0 ? dice.spoil(said) : said)
+      if (dice.below(3) === 0) await new Promise((resolve) => setTimeout(resolve, dice.below(6)))
+    }
+    wire.close()
+  }
+  expect(uncaught).toEqual([])
+  await until(() => asking.gateway.connections.length === 0, 'the end of all connections')
+  await asking.stop()
 })
 
 it('lives on whatever a client says once it is let in', async () => {
