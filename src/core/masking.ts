@@ -39,6 +39,8 @@ export type RowPlan = readonly (CellMask | undefined)[]
 export interface TextMasker {
   /** Returns the same object when nothing was found. UTF-8 in, UTF-8 out. */
   maskText(text: Uint8Array): Uint8Array
+  /** What it stands for, where that may change: while this is the same object the same text is masked alike. Missing: it does not change. */
+  readonly current?: object | undefined
 }
 
 /** Masks a text that comes in pieces, such as a terminal's output. The result does not depend on where it was cut. */

@@ -522,7 +522,12 @@ export class EnforcedSession implements Session {
 function textMaskerOf(around: SessionSurroundings): TextMasker | undefined {
   if (around.isObserving) return undefined
   if (!around.followsPolicy) return around.active.textMasker
-  return { maskText: (text) => around.active.textMasker?.maskText(text) ?? text }
+  return {
+    maskText: (text) => around.active.textMasker?.maskText(text) ?? text,
+    get current() {
+      return around.active.textMasker
+    },
+  }
 }
 
 /** Later, so that a driver that is inside `judge` is not called back from there. */

@@ -19,6 +19,21 @@ export class ChunkReader {
     return this.limit - this.position + this.#waitingBytes
   }
 
+  /** What stands here is one chunk, of which nothing was consumed. */
+  get isOneChunk(): boolean {
+    return this.position === 0 && this.#waitingBytes === 0 && this.limit === this.bytes.length
+  }
+
+  /** Consumes the window and gives it away. Only where {@link ChunkReader.isOneChunk}. */
+  takeChunk(): Buffer {
+    const chunk = this.bytes
+    this.bytes = NO_BYTES
+    this.position = 0
+    this.limit = 0
+    this.#isLent = false
+    return chunk
+  }
+
   /** @param isLent the chunk's memory is reused by the caller after {@link ChunkReader.settle} */
   push(chunk: Uint8Array, isLent: boolean): void {
     if (chunk.length === 0) return

@@ -79,6 +79,20 @@ export class BackendHalf {
     this.#hasEnded = true
   }
 
+  /** Nothing is under way here. */
+  get isAtRest(): boolean {
+    return (
+      this.#resolving === undefined &&
+      !this.#hasEnded &&
+      !this.#isSwallowing &&
+      !this.#isOwnErrorTold &&
+      this.#recorded === undefined &&
+      this.#segmentMasker === undefined &&
+      this.#notices.length === 0 &&
+      !this.#stream.isOpen
+    )
+  }
+
   notify(notice: Buffer): void {
     this.#notices.push(notice)
   }

@@ -36,7 +36,7 @@ const INTERRUPTED: CommandAnswer = { outcome: 'interrupted', tags: [], rows: 0, 
 const BACKSLASH = 0x5c
 
 /** A message that waits for its verdict. It still stands at the reader. */
-interface Awaiting {
+export interface Awaiting {
   readonly command: PostgresCommand
   readonly type: number
   readonly frameBytes: number
@@ -67,7 +67,6 @@ export class FrontendHalf {
   readonly #shared: Shared
   #awaiting: Awaiting | undefined
   #describing: Describing | undefined
-  #nextId = 1
   #isPaused = false
   /** Permitted while paused. */
   #released: { readonly commandId: number; readonly obligations: Obligations } | undefined
@@ -83,6 +82,18 @@ export class FrontendHalf {
   /** Something of the client waits for a verdict or a description. */
   get isWaiting(): boolean {
     return this.#awaiting !== undefined || this.#describing !== undefined
+  }
+
+  /** Nothing is under way here. */
+  get isAtRest(): boolean {
+    return (
+      this.#awaiting === undefined &&
+      this.#describing === undefined &&
+      this.#released === undefined &&
+      !this.#isPaused &&
+      !this.#hasEnded &&
+      !this.#stream.isOpen
+    )
   }
 
   get hasEnded(): boolean {
@@ -354,7 +365,7 @@ export class FrontendHalf {
     if (tooMany !== undefined) return this.#limit(Frontend.Bind, frameBytes, name, tooMany)
     const facts = this.#factsNow(statement)
     const command = new PostgresCommand(
-      this.#nextId++,
+      this.#shared.nextId++,
       'Bind',
       statement.text,
       facts,
@@ -386,7 +397,7 @@ export class FrontendHalf {
       survivesTransaction: false,
       isBound: false,
       segment: shared.segmentsSent,
-      inherited: run.obligations.masker === undefined ? undefined : this.#rememberedOf(statement),
+      inherited: run.obligations.masker === undefined ? undefined : this.rememberedOf(statement),
       description: undefined,
       run,
     }
@@ -400,7 +411,7 @@ export class FrontendHalf {
    * The description of a statement, while it is sure to be that of what is bound to it now. The server plans anew whenever
    * names have got another meaning, and tells nobody that the columns come from elsewhere.
    */
-  #rememberedOf(statement: Statement): Buffer | 'none' | undefined {
+  rememberedOf(statement: Statement): Buffer | 'none' | undefined {
     const shared = this.#shared
     const { description, described: at } = statement
     // An earlier segment that fails takes back what it changed, and nobody has heard of that yet.
@@ -443,7 +454,7 @@ export class FrontendHalf {
     ) {
       // A cursor of SQL level, an EXECUTE of a name, or the session changed since Bind: what it does now has not been judged.
       const command = new PostgresCommand(
-        this.#nextId++,
+        this.#shared.nextId++,
         'Execute',
         portal.text,
         statement === undefined ? portal.facts : this.#factsNow(statement),
@@ -676,7 +687,7 @@ export class FrontendHalf {
     const { state } = this.#shared
     const shown = text === '' && bytes !== undefined ? bytes.toString('latin1') : text
     return new PostgresCommand(
-      this.#nextId++,
+      this.#shared.nextId++,
       via,
       shown,
       facts,
@@ -686,9 +697,14 @@ export class FrontendHalf {
     )
   }
 
-  #await(awaiting: Awaiting): boolean {
+  /** Waits for the verdict on a command that was asked for already. Its message stands at the reader. */
+  adopt(awaiting: Awaiting): void {
     this.#awaiting = awaiting
     this.#shared.awaitingId = awaiting.command.id
+  }
+
+  #await(awaiting: Awaiting): boolean {
+    this.adopt(awaiting)
     this.#shared.events.push({ type: 'command', command: awaiting.command })
     return true
   }

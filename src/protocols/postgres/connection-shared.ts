@@ -52,6 +52,8 @@ export class Shared {
   catalogTrust: CatalogTrust = 'all'
   /** The message of the client that stands at the reader and waits for its verdict. */
   awaitingId: number | undefined
+  /** Of the client's next command. */
+  nextId = 1
   isClosed = false
   /** Told before the last events leave. */
   onClose: () => void = () => undefined
@@ -60,6 +62,27 @@ export class Shared {
     this.context = context
     this.limits = limits
     this.plans = plans
+  }
+
+  /** Nothing that was sent has an effect to come: whatever is sent now stands for itself. */
+  get isAtRest(): boolean {
+    return (
+      this.owed.length === 0 &&
+      this.barrier === undefined &&
+      this.segmentsAnswered === this.segmentsSent &&
+      !this.isDiscarding &&
+      this.copyIn === undefined &&
+      this.pendingChange === undefined &&
+      !this.hasOpenChange &&
+      !this.isCatalogStale &&
+      this.catalogTrust === 'all' &&
+      this.awaitingId === undefined &&
+      this.state.transaction === 'idle' &&
+      this.names.portals.size === 0 &&
+      this.fromTarget.available === 0 &&
+      this.toClient.isEmpty &&
+      this.toTarget.isEmpty
+    )
   }
 
   /** What an earlier segment did to names is not known yet: it may have failed before it came to that. */

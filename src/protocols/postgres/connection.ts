@@ -15,6 +15,7 @@ import {
 } from '../../core/index.js'
 import { BackendHalf } from './connection-backend.js'
 import { DownstreamLogin, type Login } from './connection-downstream-login.js'
+import { FastLane } from './fast-lane.js'
 import { FrontendHalf } from './connection-frontend.js'
 import { Shared } from './connection-shared.js'
 import { UpstreamLogin } from './connection-upstream-login.js'
@@ -39,15 +40,18 @@ export class PostgresConnection implements Connection {
   readonly #upstream: UpstreamLogin
   readonly #frontend: FrontendHalf
   readonly #backend: BackendHalf
+  readonly #lane: FastLane
   #isReady = false
   #shutdown: Denial | undefined
 
-  constructor(context: ProtocolContext, options: PostgresOptions, plans: ResultPlans) {
+  /** @param hasFastLane false: for tests that compare */
+  constructor(context: ProtocolContext, options: PostgresOptions, plans: ResultPlans, hasFastLane = true) {
     const shared = new Shared(context, limitsOf(options), plans)
     this.#shared = shared
     this.#frontend = new FrontendHalf(shared)
     shared.onClose = () => this.#frontend.abandon()
     this.#backend = new BackendHalf(shared)
+    this.#lane = new FastLane(shared, this.#frontend, this.#backend, hasFastLane)
     this.#downstream = new DownstreamLogin(
       context,
       options.startupParameters,
@@ -72,6 +76,7 @@ export class PostgresConnection implements Connection {
 
   receive(from: Side, chunk: Uint8Array, isLent = false): void {
     if (this.#shared.isClosed) return
+    if (this.#lane.isBusy && !(from === 'upstream' && this.#lane.isSent)) this.#lane.handOver()
     if (from === 'downstream') this.#shared.fromClient.push(chunk, isLent)
     else this.#shared.fromTarget.push(chunk, isLent)
   }
@@ -79,6 +84,7 @@ export class PostgresConnection implements Connection {
   end(from: Side): void {
     const shared = this.#shared
     if (shared.isClosed) return
+    this.#lane.handOver()
     if (this.#isReady) {
       if (from === 'downstream') this.#frontend.end()
       else this.#backend.end()
@@ -106,15 +112,20 @@ export class PostgresConnection implements Connection {
   }
 
   permit(commandId: number, obligations: Obligations = NO_OBLIGATIONS): void {
+    const lane = this.#lane
+    if (lane.isBusy && lane.permit(commandId, obligations)) return
+    lane.handOver()
     this.#frontend.permit(commandId, obligations)
   }
 
   refuse(commandId: number, denial: Denial): void {
+    this.#lane.handOver()
     this.#frontend.refuse(commandId, denial)
   }
 
   inform(_commandId: number, text: string): void {
     if (this.#shared.isClosed) return
+    this.#lane.handOver()
     this.#backend.notify(noticeResponse({ severity: 'NOTICE', code: '00000', message: text }))
   }
 
@@ -168,6 +179,7 @@ export class PostgresConnection implements Connection {
   shutdown(denial: Denial): void {
     const shared = this.#shared
     if (shared.isClosed) return
+    this.#lane.handOver()
     this.#shutdown = denial
     if (this.#backend.isBetweenMessages) {
       this.#backend.flush()
@@ -179,10 +191,11 @@ export class PostgresConnection implements Connection {
   }
 
   cancelTarget(): CancelTarget | undefined {
-    return this.#shared.owed.length > 0 ? this.#upstream.cancelTarget : undefined
+    return this.#shared.owed.length > 0 || this.#lane.isSent ? this.#upstream.cancelTarget : undefined
   }
 
   pauseCommands(isPaused: boolean): void {
+    this.#lane.handOver()
     this.#frontend.pause(isPaused)
   }
 
@@ -191,7 +204,7 @@ export class PostgresConnection implements Connection {
     const shared = this.#shared
     try {
       if (!this.#isReady) this.#login()
-      if (this.#isReady) this.#exchange()
+      if (this.#isReady && !this.#lane.advance()) this.#exchange()
     } catch (cause) {
       this.#broken(cause)
     }
@@ -247,6 +260,7 @@ export class PostgresConnection implements Connection {
   /** Whatever goes wrong while reading what a side sent ends the session, and the client is told where it can be. */
   #broken(cause: unknown): void {
     const shared = this.#shared
+    this.#lane.handOver()
     const error =
       cause instanceof SallyportError ? cause : new SallyportError('internal', 'the connection failed', { cause })
     if (this.#backend.isBetweenMessages && this.#shutdown === undefined) {

@@ -53,6 +53,12 @@ export class ResultPlans {
     return cached.plan
   }
 
+  /** Until when a plan made before says that nothing of these rows is masked; 0 where there is none that does. */
+  plainUntil(request: PlanRequest, nowUnixMs: number): number {
+    if (request.statement === undefined || this.find(request, nowUnixMs) !== undefined) return 0
+    return (this.#cached.get(request.statement)?.madeAtUnixMs ?? -MAX_PLAN_AGE_MS) + MAX_PLAN_AGE_MS
+  }
+
   /** Changes with every {@link forget}. */
   get epoch(): number {
     return this.#epoch
