@@ -6,8 +6,8 @@ import type { SshProxy, SshWorld } from '../ssh-world.js'
 
 /** More than this between a small and a large stream is no longer flat. */
 const FLAT_MEBIBYTES = 32
-/** Two encrypted connections, each with the buffers and keys of its library. */
-const MOST_KIBIBYTES_OF_RELAY = 1.5
+/** The same as for sessions of other protocols, though both connections of these are encrypted. */
+const MOST_KIBIBYTES = 64
 
 /** What sessions cost that wait, and what streams cost that pass. */
 export async function measureSshMemory(
