@@ -32,7 +32,8 @@ export async function measureSshMemory(
         name: 'gateway',
         cells: ofGateway,
         checks: [
-          atMost('resident KiB / relay', ofGateway['resident KiB'] / ofRelay['resident KiB'], MOST_KIBIBYTES_OF_RELAY),
+          atMost('KiB per session', ofGateway['heap and buffers KiB'], MOST_KIBIBYTES),
+          atMost('resident KiB per session', ofGateway['resident KiB'], MOST_KIBIBYTES),
         ],
       },
     ],
