@@ -13,6 +13,9 @@ const SHUTTING_DOWN: Denial = { reason: 'revoked', message: 'the gateway is shut
 
 /** What a front door needs of each connection that came in by it. */
 export interface Visitor {
+  readonly info: { readonly clientAddress: string }
+  /** Somebody who may be here. */
+  readonly isAdmitted: boolean
   /** Resolves when its record has ended. Never rejects. */
   readonly finished: Promise<void>
   sweep(nowUnixMs: number): void
@@ -27,6 +30,8 @@ export interface FrontDoorOptions {
   readonly maxConnections: number | undefined
   /** Default 100. */
   readonly maxConnectsPerSecond: number | undefined
+  /** Default 200. */
+  readonly maxLoginsPerAddress: number | undefined
   readonly clock: Clock
   readonly schedule: Schedule
   readonly logger: GatewayLogger | undefined
@@ -36,6 +41,7 @@ export interface FrontDoorOptions {
 export class FrontDoor<V extends Visitor> {
   readonly #options: FrontDoorOptions
   readonly #maxConnections: number
+  readonly #maxLoginsPerAddress: number
   readonly #rate: ConnectRate
   readonly #visitors = new Set<V>()
   #servers: Server[] = []
@@ -46,6 +52,7 @@ export class FrontDoor<V extends Visitor> {
   constructor(options: FrontDoorOptions) {
     this.#options = options
     this.#maxConnections = options.maxConnections ?? 1_000
+    this.#maxLoginsPerAddress = options.maxLoginsPerAddress ?? 200
     this.#rate = new ConnectRate(options.maxConnectsPerSecond ?? 100, options.clock)
   }
 
@@ -80,7 +87,7 @@ export class FrontDoor<V extends Visitor> {
     const { logger } = this.#options
     const server = createServer({ noDelay: true, keepAlive: true, ...options }, (socket) => {
       const address = socket.remoteAddress ?? ''
-      if (this.#isDraining || this.#visitors.size >= this.#maxConnections || !this.#rate.admit(address)) {
+      if (!this.#mayEnter(address)) {
         logger?.warn({ address }, 'a connection was turned away')
         socket.destroy()
         return
@@ -97,6 +104,14 @@ export class FrontDoor<V extends Visitor> {
         resolve({ host: bound.address, port: bound.port })
       })
     })
+  }
+
+  #mayEnter(address: string): boolean {
+    if (this.#isDraining || this.#visitors.size >= this.#maxConnections || !this.#rate.admit(address)) return false
+    // Strangers who never log in must not take all the places.
+    let logins = 0
+    for (const { isAdmitted, info } of this.#visitors) if (!isAdmitted && info.clientAddress === address) logins++
+    return logins < this.#maxLoginsPerAddress
   }
 
   /** @param left called when it is over */

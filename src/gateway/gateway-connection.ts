@@ -88,6 +88,10 @@ export class GatewayConnection {
     return this.#info
   }
 
+  get isAdmitted(): boolean {
+    return this.#driver?.session !== undefined
+  }
+
   readonly #gone = (): void => {
     this.#options.socket.destroy()
     this.#over()

@@ -372,6 +372,21 @@ describe('a gateway in front of PostgreSQL', () => {
     await ended
   })
 
+  it('keeps places for others while somebody does not log in', async () => {
+    const { gateway, port, client } = await arrange({ limits: { maxLoginsPerAddress: 2 } })
+    const admitted = client()
+    await admitted.connect()
+    const strangers = [connectTcp(port, '127.0.0.1'), connectTcp(port, '127.0.0.1')]
+    await Promise.all(strangers.map((stranger) => once(stranger, 'connect')))
+    await expect(client().connect()).rejects.toBeInstanceOf(Error)
+    expect(gateway.connections).toHaveLength(3)
+    for (const stranger of strangers) stranger.destroy()
+    await expect.poll(() => gateway.connections.length).toBe(1)
+    const another = client()
+    await another.connect()
+    await Promise.all([another.end(), admitted.end()])
+  })
+
   it('turns away what exceeds its limits', async () => {
     const { client } = await arrange({ limits: { maxConnections: 1 } })
     const first = client()

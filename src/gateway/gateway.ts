@@ -71,6 +71,7 @@ export class Gateway {
     this.#door = new FrontDoor({
       maxConnections: options.limits?.maxConnections,
       maxConnectsPerSecond: options.limits?.maxConnectsPerSecond,
+      maxLoginsPerAddress: options.limits?.maxLoginsPerAddress,
       clock: this.#clock,
       schedule: system.schedule,
       logger: options.logger,

@@ -64,6 +64,8 @@ export interface GatewayLimits {
   readonly maxConnections?: number
   /** New connections of one address per second. Default 100: an application's pool opening at once, no flood. */
   readonly maxConnectsPerSecond?: number
+  /** Connections of one address at a time that are not logged in. Default 200: who never logs in leaves places for others. */
+  readonly maxLoginsPerAddress?: number
   /** From the first byte to an established session. Default 60 000, as PostgreSQL's `authentication_timeout`. */
   readonly authenticationTimeoutMs?: number
   /** Without a byte either way while no command runs or waits. Default: none. */

@@ -96,6 +96,10 @@ export class SshGatewayConnection {
     return this.#info
   }
 
+  get isAdmitted(): boolean {
+    return this.#driver !== undefined
+  }
+
   /** The client has said that it speaks SSH; keys are about to be exchanged. */
   begin(client: Ssh2Connection, info: ClientInfo): void {
     const { socket, identity, clientAddress, buffers } = this.#options

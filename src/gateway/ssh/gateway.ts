@@ -59,6 +59,7 @@ export class SshGateway {
     this.#door = new FrontDoor({
       maxConnections: options.limits?.maxConnections,
       maxConnectsPerSecond: options.limits?.maxConnectsPerSecond,
+      maxLoginsPerAddress: options.limits?.maxLoginsPerAddress,
       clock: this.#clock,
       schedule: this.#schedule,
       logger: options.logger,

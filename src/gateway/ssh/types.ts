@@ -51,6 +51,8 @@ export interface SshGatewayLimits extends SshLimits {
   readonly maxConnections?: number
   /** New connections of one address per second. Default 100. */
   readonly maxConnectsPerSecond?: number
+  /** Connections of one address at a time that are not logged in. Default 200: who never logs in leaves places for others. */
+  readonly maxLoginsPerAddress?: number
   /** From the first byte to the end of the log-in. Default 120 000, as OpenSSH's `LoginGraceTime`. */
   readonly authenticationTimeoutMs?: number
   /** Between two requests for a sign of life, to either side. Default 15 000: below every common idle timeout. */
