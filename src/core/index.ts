@@ -79,7 +79,7 @@ export { Fifo } from './fifo.js'
 export { ByteWriter } from './bytes/writer.js'
 export { SshReader, type SshReaderOptions } from './bytes/ssh-reader.js'
 export { SshWriter } from './bytes/ssh-writer.js'
-export { fitsWildcards } from './ssh/wildcards.js'
+export { fitsWildcards } from './wildcards.js'
 export {
   decodeSshPublicKey,
   isSshKeyType,

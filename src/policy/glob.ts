@@ -1,3 +1,5 @@
+import { fitsWildcards } from '../core/index.js'
+
 /** A name or a pattern of names: `*` is any run of characters, `?` any one. */
 export interface Glob {
   readonly source: string
@@ -13,32 +15,7 @@ export function compileGlob(source: string, options: { readonly isLiteral?: bool
     return { source, literal: source, matchesAll: false, test: (name) => name === source }
   }
   if (/^\*+$/.test(source)) return { source, matchesAll: true, test: () => true }
-  return { source, matchesAll: false, test: (name) => matchesGlob(source, name) }
-}
-
-function matchesGlob(pattern: string, name: string): boolean {
-  let at = 0
-  let star = -1
-  let resume = 0
-  let index = 0
-  while (index < name.length) {
-    const wanted = pattern[at]
-    if (wanted === '*') {
-      star = at++
-      resume = index
-    } else if (wanted !== undefined && (wanted === '?' || wanted === name[index])) {
-      at++
-      index++
-    } else if (star >= 0) {
-      // The last star takes one more character; earlier ones never need to.
-      at = star + 1
-      index = ++resume
-    } else {
-      return false
-    }
-  }
-  while (pattern[at] === '*') at++
-  return at === pattern.length
+  return { source, matchesAll: false, test: (name) => fitsWildcards(name, source) }
 }
 
 /** True when every name that `inner` matches is also matched by `outer`. May say false where it cannot tell. */

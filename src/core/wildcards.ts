@@ -1,5 +1,5 @@
 /**
- * Whether a name or address fits a pattern in which `*` is any run of characters and `?` one (ssh_config(5), PATTERNS). Takes at most
+ * Whether a name or address fits a pattern in which `*` is any run of characters and `?` one, as in ssh_config(5). Takes at most
  * the product of both lengths.
  */
 export function fitsWildcards(text: string, pattern: string): boolean {
